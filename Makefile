@@ -1,0 +1,53 @@
+# make run, make test: on a fresh Debian or Ubuntu machine with python3 (3.11 or later) and network, these two suffice.
+VENV ?= .venv
+BIN := $(VENV)/bin
+KERNELS ?= 6.1 6.12
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: run test check lab-test format lock clean setup setup-dev setup-lab
+
+# The console on the simulated machine; without a terminal, the first shipped profile.
+run: setup
+	@if [ -t 0 ] && [ -t 1 ]; then \
+	  exec $(BIN)/numamig --backend simulator; \
+	else \
+	  first=$$(ls profiles/*.yaml | head -n 1); \
+	  exec $(BIN)/numamig --backend simulator replay "$$first"; \
+	fi
+
+test: setup-dev
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# Lint, format, types, and who may import whom.
+check: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# The same on real kernels with three memory nodes, booted for the purpose.
+lab-test: setup-lab
+	$(BIN)/python -m numamig.lab $(foreach kernel,$(KERNELS),--kernel $(kernel)) -- \
+	  $(abspath $(BIN))/python -m pytest -p no:cacheprovider -p no:xdist tests/lab
+
+setup:
+	@tools/setup.sh $(VENV) run
+
+setup-dev:
+	@tools/setup.sh $(VENV) dev tmux
+
+setup-lab: setup-dev
+
+format: setup-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Versions and hashes of everything, without addresses; needs uv.
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  pyproject.toml requirements/build.in -o requirements/run.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --extra dev --extra lab -c requirements/run.txt pyproject.toml requirements/build.in -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Machines: one protocol (``base``), and those who speak it (``linux``, ``simulator``)."""

@@ -1,0 +1,156 @@
+"""The seam: what a machine must answer, at the level of the system calls.
+
+Everything that is hard about page migration is interpreted above this line, once, in ``numamig.migrate.mover``.
+A backend only reports what its kernel answered, unwritten status cells included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numamig.clock import Clock
+from numamig.model.finding import Finding
+from numamig.model.pages import PageRuns, Ranges
+from numamig.model.process import Process, Region
+from numamig.model.topology import NodeCounters, Topology
+
+__all__ = [
+    "MPOL_MF_MOVE",
+    "MPOL_MF_MOVE_ALL",
+    "UNWRITTEN",
+    "Backend",
+    "Capabilities",
+    "Diagnosing",
+    "MovePagesCall",
+    "MovePagesReturn",
+]
+
+MPOL_MF_MOVE = 1 << 1
+"""Move only pages that no other process maps."""
+MPOL_MF_MOVE_ALL = 1 << 2
+"""Move shared pages too; needs CAP_SYS_NICE."""
+UNWRITTEN = -(1 << 31)
+"""What status cells hold before a call: no kernel writes it, so an unwritten cell is no node 0."""
+
+
+class MovePagesReturn(NamedTuple):
+    """What one move_pages(2) call answered, uninterpreted."""
+
+    returned: int
+    """0, a positive number that is *not* a count of pages left behind, or -1 (then ``errno`` says why)."""
+    errno: int
+    """0 unless ``returned`` is -1."""
+    status: NDArray[np.int32]
+    """Shape (pages,): a node, a negated errno, or ``UNWRITTEN``."""
+
+
+class MovePagesCall(NamedTuple):
+    """The arguments of one move_pages(2) call."""
+
+    pid: int
+    addresses: NDArray[np.uint64]
+    nodes: NDArray[np.int32] | None
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this machine and these rights allow. Where something is missing, ``missing`` says why and what helps."""
+
+    kernel: str
+    """Release of the kernel, or the simulator's kernel profile: "6.1.0-56-amd64", "linux-6.1"."""
+    machine: str
+    """What to call the machine: a host name, or the title of a scenario."""
+    user: str
+    """Who acts."""
+    simulated: bool = False
+    virtual_time: bool = False
+    move_others: bool = True
+    """May move pages of other users' processes (CAP_SYS_PTRACE)."""
+    move_shared: bool = True
+    """May pass MPOL_MF_MOVE_ALL (CAP_SYS_NICE)."""
+    see_pfn: bool = True
+    """Page readers see physical placement without asking move_pages (CAP_SYS_ADMIN)."""
+    huge_pages: bool = True
+    """Has transparent huge pages."""
+    heat: bool = False
+    balancing: bool = False
+    """NUMA balancing is on and may move pages back."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Ability → reason and remedy, for those that are False."""
+
+
+class Backend(Protocol):
+    """A NUMA machine. Methods raise ``TargetGone`` and ``RefusedError``; ``move_pages`` just returns the answer."""
+
+    @property
+    def name(self) -> str:
+        """As in ``--backend``."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def topology(self) -> Topology: ...
+
+    def processes(self) -> Sequence[Process]:
+        """All that can be seen, kernel threads left out, ascending by pid."""
+        ...
+
+    def process(self, pid: int) -> Process:
+        """One process as it is now, kernel threads and zombies included.
+
+        :raises TargetGone: there is none with that pid.
+        """
+        ...
+
+    def regions(self, pid: int) -> Sequence[Region]:
+        """The address space in ascending order.
+
+        :raises TargetGone: the process ended.
+        :raises RefusedError: the caller may not look.
+        """
+        ...
+
+    def page_runs(self, pid: int, ranges: Ranges) -> Iterator[PageRuns]:
+        """Present pages with their nodes, in chunks, ascending; looking must not disturb the process.
+
+        A folio that straddles the start of a range is named by its true start, below the range.
+
+        :raises TargetGone: the process ended.
+        :raises RefusedError: the caller may not look.
+        """
+        ...
+
+    def move_pages(
+        self, pid: int, addresses: NDArray[np.uint64], nodes: NDArray[np.int32] | None, flags: int = MPOL_MF_MOVE
+    ) -> MovePagesReturn:
+        """move_pages(2), as it is: ``nodes=None`` only asks.
+
+        :param addresses: shape (pages,)
+        :param nodes: shape (pages,), the wanted node of each page
+        """
+        ...
+
+    def move_pages_together(self, calls: Sequence[MovePagesCall]) -> list[MovePagesReturn]:
+        """Several calls at the same time, each from a thread of its own; answers in the order of the calls."""
+        ...
+
+    def node_counters(self) -> NodeCounters: ...
+
+
+@runtime_checkable
+class Diagnosing(Protocol):
+    """A backend that can say what works on its machine. Optional: ask with ``isinstance``."""
+
+    def diagnose(self) -> list[Finding]:
+        """Findings from probes, not from version numbers."""
+        ...

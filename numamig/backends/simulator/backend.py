@@ -1,0 +1,169 @@
+"""The simulator as a backend: what tools see of the simulated machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, MovePagesReturn
+from numamig.backends.simulator import calls
+from numamig.backends.simulator.machine import ABSENT, HUGE_PAGES, PAGE, Flag, Machine, SimProcess, SimRegion
+from numamig.clock import VirtualClock
+from numamig.errors import RefusedError
+from numamig.model.finding import Finding, Severity
+from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
+from numamig.model.process import Process, Region, RegionKind
+from numamig.model.topology import Node, NodeCounters, Topology
+
+__all__ = ["SimulatorBackend"]
+
+_CHUNK_PAGES = 1 << 20
+_HUGE_BYTES = HUGE_PAGES * PAGE
+# Plain numbers: looking up members of an IntFlag costs more than the array operations they are used in.
+_HUGE_FLAG = int(Flag.HUGE)
+_HINTED_FLAG = int(Flag.HINTED)
+_ZERO_FLAG = int(Flag.ZERO)
+
+
+class SimulatorBackend:
+    """A ``Machine`` behind the protocol of ``numamig.backends.base``."""
+
+    name = "simulator"
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        caller = machine.caller
+        missing = {
+            "move_shared": "" if caller.sys_nice else "no CAP_SYS_NICE: pages that other processes map stay",
+            "move_others": "" if caller.sys_ptrace else "no CAP_SYS_PTRACE: only processes of the same user",
+            "see_pfn": "" if caller.sys_admin else "no CAP_SYS_ADMIN: placement is asked page by page",
+            "heat": "the simulated kernel does not track access",
+        }
+        self.capabilities = Capabilities(
+            kernel=machine.kernel.name,
+            machine=machine.title,
+            user=caller.user,
+            simulated=True,
+            virtual_time=True,
+            move_others=caller.sys_ptrace,
+            move_shared=caller.sys_nice,
+            see_pfn=caller.sys_admin,
+            missing={ability: why for ability, why in missing.items() if why},
+        )
+
+    @property
+    def clock(self) -> VirtualClock:
+        return self.machine.clock
+
+    def topology(self) -> Topology:
+        nodes = tuple(
+            Node(n.id, n.cpus, n.total_pages * PAGE, n.free_pages * PAGE, n.tier, n.label)
+            for n in sorted(self.machine.nodes.values(), key=lambda n: n.id)
+        )
+        return Topology(nodes, self.machine.distances, PAGE, _HUGE_BYTES)
+
+    def processes(self) -> Sequence[Process]:
+        with self.machine.lock:
+            return [self._seen(p) for _, p in sorted(self.machine.processes.items()) if not p.kernel_thread]
+
+    def process(self, pid: int) -> Process:
+        with self.machine.lock:
+            return self._seen(self.machine.process(pid))
+
+    def regions(self, pid: int) -> Sequence[Region]:
+        with self.machine.lock:
+            return [
+                Region(r.start, r.end, r.kind, r.permissions, r.path, r.page_size) for r in self._looked_at(pid).regions
+            ]
+
+    def page_runs(self, pid: int, ranges: Ranges) -> Iterator[PageRuns]:
+        for region in list(self._looked_at(pid).regions):
+            if region.kind is RegionKind.SPECIAL:
+                continue
+            for start, end in clip_ranges(ranges, region.start, region.end):
+                for low in range(start, end, _CHUNK_PAGES * PAGE):
+                    with self.machine.lock:
+                        self.machine.process(pid)
+                        yield self._runs(region, low, min(end, low + _CHUNK_PAGES * PAGE))
+
+    def move_pages(
+        self, pid: int, addresses: NDArray[np.uint64], nodes: NDArray[np.int32] | None, flags: int = MPOL_MF_MOVE
+    ) -> MovePagesReturn:
+        with self.machine.lock:
+            answer, cost_ns = calls.move_pages(self.machine, pid, addresses, nodes, flags)
+            self.machine.clock.sleep_ns(cost_ns)
+            return answer
+
+    def move_pages_together(self, calls_: Sequence[MovePagesCall]) -> list[MovePagesReturn]:
+        """In virtual time they all begin at once: the clock advances by the longest."""
+        with self.machine.lock:
+            answered = [calls.move_pages(self.machine, *call) for call in calls_]
+            self.machine.clock.sleep_ns(max((cost for _, cost in answered), default=0))
+            return [answer for answer, _ in answered]
+
+    def node_counters(self) -> NodeCounters:
+        with self.machine.lock:
+            free = {node.id: node.free_pages * PAGE for node in self.machine.nodes.values()}
+            return NodeCounters(self.clock.now_ns(), free, dict(self.machine.vmstat))
+
+    def diagnose(self) -> list[Finding]:
+        """Nothing can be wrong with a machine in memory, except what its scenario takes away."""
+        found = [Finding("machine", Severity.OK, f"simulated: {self.machine.title}, kernel {self.machine.kernel.name}")]
+        found += [Finding(ability, Severity.WARNING, why) for ability, why in self.capabilities.missing.items()]
+        return found
+
+    def _looked_at(self, pid: int) -> SimProcess:
+        process = self.machine.process(pid)
+        if not self.machine.may_look_at(process):
+            raise RefusedError(
+                f"no right to look at pid {pid} ({process.name!r}, user {process.user})",
+                hint="it takes CAP_SYS_PTRACE, or being the same user",
+                pid=pid,
+            )
+        return process
+
+    def _seen(self, process: SimProcess) -> Process:
+        return Process(
+            pid=process.pid,
+            start_time=process.start_time,
+            name=process.name,
+            user=process.user,
+            cmdline=process.cmdline,
+            resident_bytes=process.resident_pages * PAGE,
+            threads=process.threads,
+            cpu_nodes=process.cpu_nodes,
+            kernel_thread=process.kernel_thread,
+            zombie=process.zombie,
+            yours=process.user == self.machine.caller.user,
+        )
+
+    def _runs(self, region: SimRegion, start: int, end: int) -> PageRuns:
+        """Present pages of one region between two addresses; a huge page at either end is whole."""
+        backing = region.backing
+        low, high = (start - region.start) // PAGE, -(-(end - region.start) // PAGE)
+        if backing.flags[low] & _HUGE_FLAG:
+            low -= low % HUGE_PAGES
+        if backing.flags[high - 1] & _HUGE_FLAG:
+            high = -(-high // HUGE_PAGES) * HUGE_PAGES
+        self.machine.clock.sleep_ns(self.machine.costs.looking(high - low))
+        node, flags = backing.node[low:high], backing.flags[low:high]
+        kind = node.astype(np.int16)
+        kind[flags & _HUGE_FLAG != 0] |= 256
+        absent = (node == ABSENT) | (flags & _ZERO_FLAG != 0)
+        kind[absent] = -1
+        if not self.machine.caller.sys_admin and not self.machine.kernel.sees_hinted:
+            kind[(flags & _HINTED_FLAG != 0) & ~absent] = -2
+        first = np.concatenate(([0], np.flatnonzero(np.diff(kind)) + 1))
+        pages = np.diff(np.concatenate((first, [high - low])))
+        seen = kind[first]
+        keep = seen != -1
+        first, pages, seen = first[keep], pages[keep], seen[keep]
+        huge = (seen > 0) & (seen & 256 != 0)
+        return PageRuns(
+            address=(region.start + (low + first) * PAGE).astype(np.uint64),
+            page_size=np.where(huge, _HUGE_BYTES, PAGE).astype(np.int64),
+            count=np.where(huge, pages // HUGE_PAGES, pages).astype(np.int64),
+            node=np.where(seen == -2, UNKNOWN_NODE, seen & 255).astype(np.int16),
+        )

@@ -1,0 +1,113 @@
+"""The ``numamig`` command. Each subcommand lives in a module of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from numamig import __version__
+from numamig.cli.options import Shared, machine_options
+from numamig.errors import ExitCode, NumamigError, TargetGone
+
+__all__ = ["cli", "main"]
+
+_COMMANDS = {
+    "nodes": "Nodes: CPUs, memory, tiers, distances.",
+    "ps": "Processes: memory by node and remote share.",
+    "map": "Where a process's memory is: regions by node.",
+    "move": "Move pages of a process to another node.",
+    "replay": "Run a YAML profile.",
+    "doctor": "What this kernel and these rights allow.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name and one line each; loads a module only to run or explain its command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"numamig.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Examples:\n\n  numamig ps\n\n  numamig move 4711 --from 0 --to 1\n\n  numamig --backend simulator",
+)
+@machine_options
+@click.option("--ascii", "ascii_only", is_flag=True, help="Console without any character beyond ASCII.")
+@click.option(
+    "--speed", type=click.FloatRange(0.01, 1000), default=1.0, help="Pace of the simulated machine in the console."
+)
+@click.version_option(__version__, prog_name="numamig")
+@click.pass_context
+def cli(ctx: click.Context, backend: str | None, scenario: str | None, ascii_only: bool, speed: float) -> None:
+    """See where the memory of processes lives on a NUMA machine, and move it.
+
+    Without a command it opens the console: on this machine if it has several memory nodes, else on a simulated one.
+    Commands act on this machine unless told otherwise. All of them take --json.
+    """
+    ctx.obj = Shared(backend, scenario)
+    if ctx.invoked_subcommand is None:
+        from numamig.cli.console import open_console
+
+        ctx.exit(open_console(ctx.obj, ascii_only=ascii_only, speed=speed))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run, and leave with one of ``ExitCode``."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        result: Any = cli.main(args=arguments, prog_name="numamig", standalone_mode=False)
+        sys.stdout.flush()
+        return int(result or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        return _complain(error.format_message(), _usage_hint(error), ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("interrupted", None, ExitCode.INTERRUPTED)
+    except NumamigError as error:
+        return _complain(error.message, error.hint or _gone_hint(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has had enough; without this the interpreter complains again on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except Exception as error:
+        if os.environ.get("NUMAMIG_DEBUG"):
+            raise
+        return _complain(
+            f"internal error: {type(error).__name__}: {error}", "NUMAMIG_DEBUG=1 shows where", ExitCode.INTERNAL
+        )
+
+
+def _complain(message: str, hint: str | None, code: ExitCode) -> int:
+    click.echo(f"numamig: {message}" + (f" ({hint})" if hint else ""), err=True)
+    return code
+
+
+def _usage_hint(error: click.ClickException) -> str | None:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path} --help" if context is not None else None
+
+
+def _gone_hint(error: NumamigError) -> str | None:
+    return "numamig ps lists those that there are" if isinstance(error, TargetGone) else None

@@ -1,0 +1,155 @@
+"""``numamig move``: pages of one process to another node, in steps, with an account of every page."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from numamig.cli.narrate import narrate_findings, print_job, progress_bar
+from numamig.cli.options import Shared, print_json
+from numamig.cli.options import command as numamig_command
+from numamig.errors import ExitCode, UsageError
+from numamig.migrate.job import Job, JobSnapshot, JobState
+from numamig.migrate.plan import Plan, plan_request
+from numamig.migrate.queue import run_job
+from numamig.migrate.request import DEFAULT_BATCH_PAGES, Request, Retry, RetryMode
+from numamig.model.nodeset import parse_nodeset
+from numamig.model.outcome import Outcome
+from numamig.model.process import RegionKind
+from numamig.text import plain
+from numamig.units import format_bytes, parse_address, parse_duration, parse_rate
+
+if TYPE_CHECKING:
+    from numamig.backends.base import Backend
+
+__all__ = ["command", "exit_code"]
+
+
+@numamig_command("move")
+@click.argument("pid", type=click.IntRange(min=1))
+@click.option(
+    "--from", "source", metavar="NODES", default="all", show_default=True, help="Nodes to empty: 0, 0,2-5, all, !1."
+)
+@click.option("--to", "target", metavar="NODE", required=True, help="Node to fill.")
+@click.option("--address", metavar="0xSTART-0xEND", help="Only pages in this range.")
+@click.option("--kind", metavar="KINDS", help="Only regions of these kinds: anon, heap, stack, file, shmem, hugetlb.")
+@click.option("--shared", "move_shared", is_flag=True, help="Move pages that other processes map too.")
+@click.option(
+    "--pages", type=click.IntRange(1, 1 << 20), default=DEFAULT_BATCH_PAGES, show_default=True, help="Pages in a step."
+)
+@click.option("--budget", metavar="TIME", help="Steer the size of steps so that a call takes about this long: 5ms.")
+@click.option("--rate", metavar="RATE", help="Move at most this much: 200MiB/s.")
+@click.option(
+    "--retry",
+    type=click.Choice([mode.value for mode in RetryMode]),
+    default="bounded",
+    show_default=True,
+    help="Busy pages.",
+)
+@click.option("--passes", type=click.IntRange(1, 100), default=3, show_default=True, help="Passes of a bounded retry.")
+@click.option("--dry-run", is_flag=True, help="Say what would be moved, and stop.")
+@click.option("--yes", is_flag=True, help="Do not ask when there are warnings.")
+def command(
+    shared: Shared,
+    pid: int,
+    source: str,
+    target: str,
+    address: str | None,
+    kind: str | None,
+    move_shared: bool,
+    pages: int,
+    budget: str | None,
+    rate: str | None,
+    retry: str,
+    passes: int,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Move pages of process PID to another node.
+
+    \b
+    Examples:
+      numamig move 4711 --from 0 --to 1
+      numamig move 4711 --to 2 --kind anon,shmem --rate 200MiB/s
+      numamig move 4711 --from 0 --to 1 --budget 5ms --dry-run
+
+    Exit code: 0 every chosen page is there, 1 some remain, 2 usage, 3 refused, 4 the process is gone.
+    """
+    backend = shared.open()
+    available = backend.topology().memory_nodes
+    targets = parse_nodeset(target, available)
+    if len(targets) != 1:
+        raise UsageError(f"--to {target} names {len(targets)} nodes", hint="name one node")
+    request = Request(
+        pid=pid,
+        target=targets[0],
+        sources=None if source == "all" else parse_nodeset(source, available),
+        kinds=_kinds(kind),
+        within=None if address is None else [parse_address(address)],
+        shared=move_shared,
+        batch_pages=pages,
+        budget_ns=None if budget is None else parse_duration(budget),
+        rate=None if rate is None else parse_rate(rate),
+        retry=Retry(RetryMode(retry), passes),
+    )
+    plan = plan_request(backend, request)
+    _narrate_plan(plan)
+    narrate_findings(plan.findings)
+    if dry_run:
+        if as_json:
+            print_json(plan.as_dict())
+        return ExitCode.DONE
+    if plan.warnings and not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm("Go on?", default=True, abort=True, err=True)
+    job, interrupted = run_visibly(backend, Job(1, backend, plan))
+    if as_json:
+        print_json(job.as_dict())
+    else:
+        print_job(job)
+    return ExitCode.INTERRUPTED if interrupted else exit_code(job)
+
+
+def run_visibly(backend: Backend, job: Job) -> tuple[JobSnapshot, bool]:
+    """Run a job with a progress bar on stderr; ctrl-c cancels it between two steps. Whether it was interrupted."""
+    interrupted = False
+    with progress_bar(job.plan) as show:
+        try:
+            for _event in run_job(job, backend):
+                show(job.snapshot())
+        except KeyboardInterrupt:
+            interrupted = True
+            job.cancel()
+    return job.snapshot(), interrupted
+
+
+def exit_code(job: JobSnapshot) -> ExitCode:
+    """What a finished job means for the shell."""
+    if job.outcomes[Outcome.GONE]:
+        return ExitCode.TARGET_GONE
+    if job.chosen and job.outcomes[Outcome.REFUSED] == job.chosen:
+        return ExitCode.REFUSED
+    there = job.outcomes[Outcome.MOVED] + job.outcomes[Outcome.ALREADY_THERE]
+    return ExitCode.DONE if there == job.chosen and job.state is JobState.DONE else ExitCode.PARTIAL
+
+
+def _kinds(text: str | None) -> frozenset[RegionKind]:
+    known = [kind.value for kind in RegionKind if kind is not RegionKind.SPECIAL]
+    words = [] if text is None else [word.strip() for word in text.split(",")]
+    for word in words:
+        if word not in known:
+            raise UsageError(f"there is no kind {word!r}", hint=f"kinds are {', '.join(known)}")
+    return frozenset(RegionKind(word) for word in words)
+
+
+def _narrate_plan(plan: Plan) -> None:
+    where = ", ".join(
+        f"{format_bytes(count)} on node {node}" for node, count in sorted(plan.bytes_by_node.items()) if node >= 0
+    )
+    click.echo(
+        f"{plain(plan.process.name)} ({plan.process.pid}): {plan.regions} regions, {where or 'nothing present'}; "
+        f"{plan.pages:,} pages ({format_bytes(plan.bytes)}) to node {plan.request.target}",
+        err=True,
+    )

@@ -1,0 +1,80 @@
+"""What commands tell people: findings, progress, and the account of a job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from numamig.migrate.job import JobSnapshot
+from numamig.migrate.plan import Plan
+from numamig.model.finding import Finding, Severity
+from numamig.model.outcome import Outcome
+from numamig.text import plain
+from numamig.units import format_bytes, format_duration, format_percent, format_rate
+
+__all__ = ["finding_line", "narrate_findings", "print_job", "progress_bar"]
+
+_SIGNS = {Severity.OK: "ok", Severity.WARNING: "warning", Severity.ERROR: "error"}
+_COLOURS = {Severity.OK: None, Severity.WARNING: "yellow", Severity.ERROR: "magenta"}
+_WHY = {
+    Outcome.BUSY: "held or locked by somebody: again later",
+    Outcome.SHARED: "other processes map them: --shared moves them too",
+    Outcome.ABSENT: "swapped out or discarded meanwhile",
+    Outcome.UNMAPPED: "unmapped meanwhile",
+    Outcome.HINTED: "marked by NUMA balancing: sysctl kernel.numa_balancing=0, touch them, again",
+    Outcome.NO_ROOM: "the target is full",
+    Outcome.REFUSED: "the kernel refused: cpuset, rights or node",
+    Outcome.GONE: "the process ended",
+    Outcome.NOT_TRIED: "the job ended before their turn",
+}
+
+
+def finding_line(finding: Finding) -> str:
+    """``warning  room: …; what to do``."""
+    sign = click.style(f"{_SIGNS[finding.severity]:<8}", fg=_COLOURS[finding.severity])
+    remedy = f"; {plain(finding.remedy)}" if finding.remedy else ""
+    return f"{sign} {finding.check}: {plain(finding.reason)}{remedy}"
+
+
+def narrate_findings(findings: Iterable[Finding]) -> None:
+    """Those that are not simply fine, on stderr."""
+    for finding in findings:
+        if finding.severity is not Severity.OK:
+            click.echo(finding_line(finding), err=True)
+
+
+@contextmanager
+def progress_bar(plan: Plan) -> Iterator[Callable[[JobSnapshot], None]]:
+    """Progress on stderr where that is a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty() or not plan.pages:
+        yield lambda _job: None
+        return
+    with click.progressbar(length=plan.pages, file=sys.stderr, label=f"to node {plan.request.target}") as bar:
+
+        def show(job: JobSnapshot) -> None:
+            bar.update(max(0, min(plan.pages, job.chosen) - bar.pos))
+
+        yield show
+
+
+def print_job(job: JobSnapshot) -> None:
+    """The account of one job, on stdout."""
+    page = job.plan.page_size
+    name = plain(job.plan.process.name)
+    seconds = format_duration(job.busy_ns)
+    rate = format_rate(job.pages_per_second * page)
+    ended = "" if job.reason == "done" else f" · {job.reason}"
+    click.echo(f"{name} ({job.plan.process.pid}) → node {job.request.target}{ended}")
+    for outcome, pages in job.outcomes.items():
+        if pages or outcome is Outcome.MOVED:
+            share = format_percent(pages, job.chosen)
+            why = f"  {_WHY[outcome]}" if outcome in _WHY else ""
+            click.echo(f"  {outcome.words:<14} {pages:>12,} pages {format_bytes(pages * page):>8} {share:>5}{why}")
+    for (source, target), pages in sorted(job.moved.items()):
+        click.echo(f"  {f'node {source} → {target}':<14} {pages:>12,} pages {format_bytes(pages * page):>8}")
+    click.echo(
+        f"  {'chosen':<14} {job.chosen:>12,} pages in {job.steps:,} steps, {job.passes} passes, {seconds}, {rate}"
+    )

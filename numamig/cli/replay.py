@@ -1,0 +1,86 @@
+"""``numamig replay``: a profile, headless."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from numamig.cli.narrate import narrate_findings, print_job
+from numamig.cli.options import Shared, print_json
+from numamig.cli.options import command as numamig_command
+from numamig.errors import ExitCode
+from numamig.migrate.job import Job
+from numamig.model.events import BatchMoved, Event, JobStarted
+from numamig.replay.run import Report, load_profile, run_profile
+from numamig.resources import find_profile, find_scenario
+from numamig.text import plain
+from numamig.units import format_bytes
+
+__all__ = ["command"]
+
+
+@numamig_command("replay")
+@click.argument("profile", metavar="PROFILE")
+def command(shared: Shared, profile: str, as_json: bool) -> int:
+    """Run a YAML profile: a file, or the name of a shipped one.
+
+    \b
+    Examples:
+      numamig replay pull-database-to-its-cpus
+      numamig replay night-shift.yaml --json
+
+    The profile says which machine it is for; --backend and --scenario say otherwise.
+    Exit code: 0 done, and what it expects holds; 1 an expectation failed, or, where it has none, pages remain.
+    """
+    path = find_profile(profile)
+    loaded, document = load_profile(str(path))
+    scenario = shared.scenario
+    if scenario is None and loaded.scenario is not None and (shared.backend or loaded.backend) != "linux":
+        scenario = str(find_scenario(loaded.scenario, beside=Path(path).parent))
+    backend = Shared(shared.backend or loaded.backend, scenario).open()
+    report = run_profile(backend, loaded, document, _Narrator())
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print(report)
+    return ExitCode.DONE if report.passed else ExitCode.PARTIAL
+
+
+class _Narrator:
+    """Says on stderr what goes on: one line a job, and its progress on a terminal."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, job: Job, event: Event) -> None:
+        name = plain(job.plan.process.name)
+        if isinstance(event, JobStarted):
+            narrate_findings(job.plan.findings)
+            click.echo(
+                f"job {job.number}: {name} ({event.pid}), {event.planned_pages:,} pages to node {job.request.target}",
+                err=True,
+            )
+        elif isinstance(event, BatchMoved) and self._live:
+            share = 100 * job.snapshot().progress
+            click.echo(f"\r  {share:3.0f}%", err=True, nl=False)
+            if share >= 100:
+                click.echo("\r      \r", err=True, nl=False)
+
+
+def _print(report: Report) -> None:
+    simulated = " (simulated)" if report.machine["backend"] == "simulator" else ""
+    click.echo(f"{plain(report.title)} · {report.machine['machine']}{simulated} · {report.machine['kernel']}")
+    for job in report.jobs:
+        print_job(job)
+    for step in report.steps:
+        judged = step.get("expect")
+        for verdict in judged if isinstance(judged, list) else []:
+            sign = "holds " if verdict["holds"] else "FAILED"
+            click.echo(f"  {sign} {verdict['what']} {verdict['expected']}: {verdict['actual']}")
+    for pid, where in sorted(report.placement.items()):
+        placed = ", ".join(
+            f"{format_bytes(count)} on node {node}" for node, count in sorted(where.bytes_by_node.items())
+        )
+        click.echo(f"  pid {pid} now: {placed or 'nothing present'}")

@@ -1,0 +1,107 @@
+"""The one error tree of numamig, and the exit codes that its branches map to.
+
+NumamigError
+├── UsageError            2   what was typed cannot be right: a node list, a size, an option
+│   └── FileError         2   a profile or scenario is wrong; carries file and line
+├── RefusedError          3   the kernel, the rights or preflight say no
+├── TargetGone            4   the process is not there, or is no longer the one meant
+├── BackendError         70   a backend answered something that it never should
+└── LabError             70   the virtual NUMA machine could not be built or booted
+
+Every error is one clear line (``message``) and, where there is one, a ``hint`` that tells the operator what to do.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = [
+    "BackendError",
+    "ExitCode",
+    "FileError",
+    "LabError",
+    "NumamigError",
+    "RefusedError",
+    "TargetGone",
+    "UsageError",
+]
+
+
+class ExitCode(IntEnum):
+    """What every numamig command returns to the shell."""
+
+    DONE = 0
+    """All that was asked for was done."""
+    PARTIAL = 1
+    """Done in part: pages remain, or an ``expect`` of a profile failed."""
+    USAGE = 2
+    """Bad arguments, or a file that is wrong; nothing was moved."""
+    REFUSED = 3
+    """Refused by preflight or for lack of rights; nothing was moved."""
+    TARGET_GONE = 4
+    """The process does not exist, or ended."""
+    INTERNAL = 70
+    """A defect of numamig or of its surroundings."""
+    INTERRUPTED = 130
+    """Stopped by ctrl-c; what had moved stays moved."""
+
+
+class NumamigError(Exception):
+    """The root: one line for the operator, and a hint about what to do."""
+
+    exit_code: ExitCode = ExitCode.INTERNAL
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        pid: int | None = None,
+        node: int | None = None,
+        errno: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.pid = pid
+        self.node = node
+        self.errno = errno
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UsageError(NumamigError):
+    """An argument that cannot be right on this machine."""
+
+    exit_code = ExitCode.USAGE
+
+
+class FileError(UsageError):
+    """A profile or scenario that is wrong; every fault is one ``file:line: message`` line."""
+
+    def __init__(self, path: str, faults: list[tuple[int, str]]) -> None:
+        self.path = path
+        self.faults = sorted(faults)
+        lines = [f"{path}:{line}: {text}" if line else f"{path}: {text}" for line, text in self.faults]
+        super().__init__("\n".join(lines))
+
+
+class RefusedError(NumamigError):
+    """The kernel, the caller's rights, or preflight say no."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class TargetGone(NumamigError):
+    """There is no such process, or not any more."""
+
+    exit_code = ExitCode.TARGET_GONE
+
+
+class BackendError(NumamigError):
+    """A backend broke its contract."""
+
+
+class LabError(NumamigError):
+    """The virtual NUMA machine could not be built or booted."""

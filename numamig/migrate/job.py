@@ -1,0 +1,294 @@
+"""One job: a plan that is carried out in steps, can be paused and cancelled between them, and accounts for every page.
+
+The algorithm is that of the 2004 thread: choose some pages as they are now, let go, move each, go back while pages
+remain. A *step* is one batch; a *pass* has given every selected page its turn once; further passes look again for
+what was busy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from numamig.backends.base import Backend
+from numamig.errors import TargetGone
+from numamig.migrate.left import LeftPages
+from numamig.migrate.mover import BatchResult, Stop, move_batch, resolve
+from numamig.migrate.pacing import Pacer
+from numamig.migrate.plan import Plan
+from numamig.migrate.request import Request
+from numamig.migrate.select import Batch, Chooser, from_sources
+from numamig.model.events import BatchMoved, Event, JobEnded, JobStarted, PassEnded
+from numamig.model.outcome import Outcome, OutcomeCounts
+
+__all__ = ["Job", "JobSnapshot", "JobState"]
+
+_RETRIED = (Outcome.BUSY,)
+_TREND = 120  # batches kept for the plots
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    HELD = "held"
+    """Waiting to be stepped or run."""
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"
+    """Ended early, by what ``reason`` says."""
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobState.DONE, JobState.CANCELLED, JobState.STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """A job at one moment, for showing."""
+
+    number: int
+    plan: Plan
+    state: JobState
+    reason: str
+    chosen: int
+    outcomes: OutcomeCounts
+    moved: dict[tuple[int, int], int]
+    """(from, to) → base pages."""
+    steps: int
+    passes: int
+    busy_ns: int
+    """Time spent in steps and gaps; what the job was held is left out."""
+    cursor: int
+    """Address that the next batch is chosen from."""
+    batch_pages: int
+    call_ns: tuple[int, ...]
+    """Durations of the latest calls, oldest first."""
+
+    @property
+    def request(self) -> Request:
+        return self.plan.request
+
+    @property
+    def progress(self) -> float:
+        """Share of the planned pages that have an outcome, 0 to 1."""
+        if self.state is JobState.DONE:
+            return 1.0
+        return min(1.0, self.chosen / self.plan.pages) if self.plan.pages else 0.0
+
+    @property
+    def pages_per_second(self) -> float:
+        """Base pages moved per second of the backend's clock."""
+        return self.outcomes[Outcome.MOVED] * 1e9 / self.busy_ns if self.busy_ns else 0.0
+
+    def as_dict(self) -> dict[str, object]:
+        """What ``--json`` prints of a job."""
+        page = self.plan.page_size
+        return {
+            "job": self.number,
+            "pid": self.plan.process.pid,
+            "name": self.plan.process.name,
+            "state": self.state.value,
+            "reason": self.reason,
+            "chosen": self.chosen,
+            "chosen_bytes": self.chosen * page,
+            "outcomes": self.outcomes.as_dict(),
+            "moved": [
+                {"from": a, "to": b, "pages": pages, "bytes": pages * page}
+                for (a, b), pages in sorted(self.moved.items())
+            ],
+            "steps": self.steps,
+            "passes": self.passes,
+            "seconds": round(self.busy_ns / 1e9, 9),
+            "pages_per_second": round(self.pages_per_second, 3),
+        }
+
+
+class Job:
+    """The state machine and the counters of one migration. Not thread-safe: one thread steps it."""
+
+    def __init__(self, number: int, backend: Backend, plan: Plan) -> None:
+        self.number = number
+        self.plan = plan
+        self.state = JobState.HELD
+        self.reason = ""
+        self.pacer = Pacer(plan.request.batch_pages, plan.request.budget_ns, plan.request.rate)
+        self._backend = backend
+        self._chooser = self._new_chooser(list(plan.ranges))
+        self._booked = (0, OutcomeCounts())
+        """Pages chosen, and their outcomes: replaced as one, so that a snapshot adds up at any moment."""
+        self._moved: dict[tuple[int, int], int] = {}
+        self._steps = 0
+        self._passes = 1
+        self._busy_ns = 0
+        self._call_ns: tuple[int, ...] = ()
+        self._left: list[LeftPages] = []
+        """Busy pages of the present pass."""
+        self._again = LeftPages.none()
+        """Busy pages of the last pass that still await their turn in this one."""
+
+    @property
+    def request(self) -> Request:
+        return self.plan.request
+
+    def snapshot(self) -> JobSnapshot:
+        chosen, outcomes = self._booked
+        return JobSnapshot(
+            number=self.number,
+            plan=self.plan,
+            state=self.state,
+            reason=self.reason,
+            chosen=chosen,
+            outcomes=outcomes,
+            moved=dict(self._moved),
+            steps=self._steps,
+            passes=self._passes,
+            busy_ns=self._busy_ns,
+            cursor=self._chooser.cursor,
+            batch_pages=self.pacer.batch_pages,
+            call_ns=self._call_ns,
+        )
+
+    def step(self) -> list[Event]:
+        """Choose one batch, move it, account for it; the events that it caused. Nothing when the job has ended."""
+        if self.state.ended:
+            return []
+        clock = self._backend.clock
+        began = clock.now_ns()
+        events: list[Event] = []
+        if not self._steps:
+            events.append(JobStarted(self.number, self.plan.process.pid, began, self.plan.pages))
+        try:
+            self._demand_same_process()
+            low = self._chooser.cursor
+            batch = self._chooser.next_batch(self.pacer.batch_pages)
+            result = self._move(batch) if len(batch) else None
+            self._settle_passed_over(low)
+        except TargetGone as error:
+            return [*events, *self._stop(error.message, gone=True)]
+        if result is not None:
+            gap = self._pace(result, clock.now_ns() - began)
+            events.append(
+                BatchMoved(
+                    self.number,
+                    self.plan.process.pid,
+                    clock.now_ns(),
+                    self._steps,
+                    self._passes,
+                    int(batch.address[0]),
+                    int(batch.end[-1]),
+                    result.outcomes,
+                    sum(result.call_ns),
+                    gap,
+                )
+            )
+        self._busy_ns += clock.now_ns() - began
+        if result is not None and result.stop is not None:
+            return [*events, *self._stop(result.stop.value, gone=result.stop is Stop.TARGET_GONE)]
+        if self._chooser.exhausted:
+            events.extend(self._end_pass())
+        return events
+
+    def waited(self, duration_ns: int) -> None:
+        """A gap has passed between two steps of a running job."""
+        self._busy_ns += duration_ns
+        self.pacer.waited(duration_ns)
+
+    def cancel(self) -> list[Event]:
+        """End here: what moved stays moved, what had no turn is not tried."""
+        if self.state.ended:
+            return []
+        return self._stop("cancelled", state=JobState.CANCELLED)
+
+    def _new_chooser(self, ranges: list[tuple[int, int]]) -> Chooser:
+        plan = self.plan
+        return Chooser(self._backend, plan.request, ranges, plan.huge_page_size, plan.page_size)
+
+    def _demand_same_process(self) -> None:
+        now = self._backend.process(self.plan.process.pid)
+        if now.identity != self.plan.process.identity or now.zombie:
+            raise TargetGone("the process ended", pid=now.pid)
+
+    def _move(self, batch: Batch) -> BatchResult:
+        """Move a batch and book it; pages that were booked before (busy in an earlier pass) are booked anew."""
+        result = move_batch(
+            self._backend, self.plan.process.pid, batch, self.plan.page_size, shared=self.request.shared
+        )
+        booked = self._take_from_again(batch)
+        self._book(result.outcomes, instead_of=booked)
+        self._moved = {
+            way: self._moved.get(way, 0) + result.moved.get(way, 0) for way in self._moved.keys() | result.moved.keys()
+        }
+        self._left.append(result.left.with_outcome(*_RETRIED))
+        self._steps += 1
+        self._call_ns = (*self._call_ns[1 - _TREND :], sum(result.call_ns))
+        return result
+
+    def _book(self, outcomes: OutcomeCounts, instead_of: OutcomeCounts | None = None) -> None:
+        chosen, booked = self._booked
+        if instead_of is not None:
+            chosen, booked = chosen - instead_of.total, booked - instead_of
+        self._booked = (chosen + outcomes.total, booked + outcomes)
+
+    def _take_from_again(self, batch: Batch) -> OutcomeCounts:
+        before = self._again.counts(self.plan.page_size)
+        self._again = self._again.without(batch.address, batch.end)
+        return before - self._again.counts(self.plan.page_size)
+
+    def _settle_passed_over(self, low: int) -> None:
+        """Pages that were busy and are not on a source any more are asked once more what became of them."""
+        high = (1 << 64) - 1 if self._chooser.exhausted else self._chooser.cursor
+        lost = self._again.between(low, high)
+        if not len(lost):
+            return
+        page = self.plan.page_size
+        address = lost.addresses(page)
+        target = np.full(len(address), self.request.target, np.int32)
+        outcome = resolve(
+            self._backend, self.plan.process.pid, address, target, Outcome.BUSY, page, at_target=Outcome.ALREADY_THERE
+        )
+        settled = OutcomeCounts(np.bincount(outcome, minlength=len(Outcome)).astype(np.int64))
+        self._book(settled, instead_of=lost.counts(page))
+        self._again = self._again.without(lost.start, lost.end)
+
+    def _pace(self, result: BatchResult, elapsed_ns: int) -> int:
+        moved = result.outcomes[Outcome.MOVED] * self.plan.page_size
+        return self.pacer.after_batch(result.outcomes.total, max(result.call_ns), moved, elapsed_ns)
+
+    def _end_pass(self) -> list[Event]:
+        busy = LeftPages.joined(self._left)
+        self._left = []
+        pages = busy.counts(self.plan.page_size).total
+        again = pages > 0 and self._passes < self.request.retry.most_passes
+        gap = self.request.retry.backoff_ns << (self._passes - 1) if again else 0
+        events: list[Event] = [PassEnded(self.number, self._backend.clock.now_ns(), self._passes, pages, gap)]
+        if again:
+            self._again = busy
+            self._passes += 1
+            self._chooser = self._new_chooser(busy.ranges())
+            return events
+        return [*events, *self._stop("done", state=JobState.DONE)]
+
+    def _stop(self, reason: str, *, state: JobState = JobState.STOPPED, gone: bool = False) -> list[Event]:
+        if state is not JobState.DONE and self._passes == 1:
+            self._count_rest(gone=gone)
+        self.state = state
+        self.reason = reason
+        pid = self.plan.process.pid
+        return [JobEnded(self.number, pid, self._backend.clock.now_ns(), reason, self._booked[1])]
+
+    def _count_rest(self, *, gone: bool) -> None:
+        """Book what the job did not come to: counted where the process can still be seen, else from the plan."""
+        rest, outcome = 0, Outcome.NOT_TRIED
+        try:
+            if not gone:
+                for runs in self._backend.page_runs(self.plan.process.pid, self._chooser.remaining):
+                    wanted = from_sources(runs.node, self.request)
+                    rest += int(runs.size_bytes[wanted].sum()) // self.plan.page_size
+        except TargetGone:
+            gone = True
+        if gone:
+            rest, outcome = max(0, self.plan.pages - self._booked[0]), Outcome.GONE
+        self._book(OutcomeCounts.of({outcome: rest}))

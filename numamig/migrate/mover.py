@@ -1,0 +1,243 @@
+"""One batch through the seam: the call, what it hides, and exactly one outcome for each page.
+
+A positive return of move_pages(2) is no count of pages, a failing run gets no statuses although most of it may have
+moved, -EBUSY inside a huge page may be spurious, and pages marked by NUMA balancing are called absent (docs/kernel.md).
+So: cells are prefilled, calls name each folio once in runs of equal target, and whatever a call leaves in doubt is
+asked again before it is believed.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN, Backend, MovePagesReturn
+from numamig.errors import BackendError, TargetGone
+from numamig.migrate.left import LeftPages
+from numamig.migrate.select import Batch
+from numamig.model.outcome import Outcome, OutcomeCounts
+from numamig.model.pages import PageRuns
+
+__all__ = ["BatchResult", "Stop", "move_batch", "resolve"]
+
+
+class Stop(StrEnum):
+    """Why nothing further should be tried after a batch."""
+
+    TARGET_GONE = "the process ended"
+    NO_ROOM = "the target node is full"
+    NO_RIGHTS = "the kernel no longer permits moving pages of this process"
+    NODE_REFUSED = "the process's cpuset does not allow the target node"
+    NODE_OFFLINE = "the target node has no memory any more"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What one batch came to."""
+
+    outcomes: OutcomeCounts
+    """Base pages; add up to those of the batch."""
+    moved: dict[tuple[int, int], int]
+    """(from, to) → base pages moved."""
+    left: LeftPages
+    """Pages that did not move, with their outcome."""
+    call_ns: tuple[int, ...]
+    """How long each moving call took."""
+    stop: Stop | None
+
+
+def move_batch(backend: Backend, pid: int, batch: Batch, page_size: int, *, shared: bool) -> BatchResult:
+    """Move the folios of ``batch`` and account for each base page of them.
+
+    :param page_size: bytes of a base page
+    """
+    return _BatchMove(backend, pid, batch, page_size, shared).run()
+
+
+class _BatchMove:
+    """The state of one batch while it is settled; ``outcome`` is per folio, ``pieces`` for folios that came apart."""
+
+    def __init__(self, backend: Backend, pid: int, batch: Batch, page_size: int, shared: bool) -> None:
+        self._backend = backend
+        self._pid = pid
+        self._batch = batch
+        self._page_size = page_size
+        self._flags = MPOL_MF_MOVE_ALL if shared else MPOL_MF_MOVE
+        self._outcome = np.full(len(batch), Outcome.NOT_TRIED, np.int8)
+        self._apart = np.zeros(len(batch), np.bool_)
+        self._pieces: list[tuple[NDArray[np.uint64], NDArray[np.int8], int, int]] = []
+        self._call_ns: list[int] = []
+        self._stop: Stop | None = None
+
+    def run(self) -> BatchResult:
+        pending = np.argsort(self._batch.target, kind="stable")
+        while len(pending) and self._stop is None:
+            pending = self._call(pending)
+        return self._account()
+
+    def _call(self, pending: NDArray[np.intp]) -> NDArray[np.intp]:
+        """One moving call over ``pending``; returns what of it the kernel did not try."""
+        batch, clock = self._batch, self._backend.clock
+        began = clock.now_ns()
+        answer = self._backend.move_pages(self._pid, batch.address[pending], batch.target[pending], self._flags)
+        self._call_ns.append(clock.now_ns() - began)
+        target = batch.target[pending]
+        self._outcome[pending[answer.status == target]] = Outcome.MOVED
+        if answer.returned == 0 and bool((answer.status == target).all()):
+            return pending[:0]
+        shared = answer.status == -errno.EACCES
+        self._outcome[pending[shared]] = Outcome.SHARED
+        tried, reason = self._failing_run(answer, target)
+        written = (answer.status != UNWRITTEN) & (answer.status != target) & ~shared
+        self._settle(pending[written], Outcome.BUSY)
+        self._settle(pending[tried], reason)
+        untried = (answer.status == UNWRITTEN) & ~tried
+        if self._stop is Stop.NO_ROOM:
+            # Other targets may still have room; this one is not asked again.
+            full = target == target[np.argmax(tried)]
+            self._outcome[pending[untried & full]] = Outcome.NO_ROOM
+            untried &= ~full
+            if untried.any():
+                self._stop = None
+        rest: NDArray[np.intp] = pending[untried]
+        return rest
+
+    def _failing_run(self, answer: MovePagesReturn, target: NDArray[np.int32]) -> tuple[NDArray[np.bool_], Outcome]:
+        """Cells that were tried without a status being written, and the outcome of those that did not move.
+
+        Source: do_pages_move() of mm/migrate.c. Runs before the failing one have their statuses; it ends where the
+        target changes or at a page that was not queued; nothing behind it was tried.
+        """
+        unwritten = answer.status == UNWRITTEN
+        if answer.returned >= 0 or answer.errno == errno.ENOMEM:
+            tried = np.zeros(len(unwritten), np.bool_)
+            if unwritten.any():
+                first = int(np.argmax(unwritten))
+                ends = ~unwritten[first:] | (target[first:] != target[first])
+                length = int(np.argmax(ends)) if ends.any() else len(ends)
+                tried[first : first + length] = True
+            if answer.returned >= 0:
+                return tried, Outcome.BUSY
+            self._stop = Stop.NO_ROOM
+            return tried, Outcome.NO_ROOM
+        # The whole call was refused, or ended at a bad node after flushing the run before it: look at every cell.
+        reason, self._stop = {
+            errno.ESRCH: (Outcome.GONE, Stop.TARGET_GONE),
+            errno.EINVAL: (Outcome.GONE, Stop.TARGET_GONE),  # a zombie: its memory is gone
+            errno.EPERM: (Outcome.REFUSED, Stop.NO_RIGHTS),
+            errno.EACCES: (Outcome.REFUSED, Stop.NODE_REFUSED),
+            errno.ENODEV: (Outcome.REFUSED, Stop.NODE_OFFLINE),
+        }.get(answer.errno, (None, None))
+        if reason is None:
+            raise BackendError(f"move_pages answered errno {answer.errno}", pid=self._pid, errno=answer.errno)
+        return unwritten, reason
+
+    def _settle(self, folios: NDArray[np.intp], reason: Outcome) -> None:
+        """Ask about folios in doubt; those still at their source get ``reason``."""
+        if not len(folios):
+            return
+        if reason is Outcome.GONE:
+            self._outcome[folios] = reason
+            return
+        batch = self._batch
+        base = folios[batch.size_bytes[folios] == self._page_size]
+        if len(base):
+            self._outcome[base] = resolve(
+                self._backend, self._pid, batch.address[base], batch.target[base], reason, self._page_size
+            )
+        for folio in folios[batch.size_bytes[folios] > self._page_size]:
+            # A huge page may have been split and moved in part: only its base pages know.
+            pages = int(batch.size_bytes[folio]) // self._page_size
+            address = batch.address[folio] + np.arange(pages, dtype=np.uint64) * np.uint64(self._page_size)
+            target = np.full(pages, batch.target[folio], np.int32)
+            outcome = resolve(self._backend, self._pid, address, target, reason, self._page_size)
+            if (outcome == outcome[0]).all():
+                self._outcome[folio] = outcome[0]
+            else:
+                self._apart[folio] = True
+                self._pieces.append((address, outcome, int(batch.source[folio]), int(batch.target[folio])))
+
+    def _account(self) -> BatchResult:
+        batch, page = self._batch, self._page_size
+        whole = ~self._apart
+        counts = np.bincount(
+            self._outcome[whole], weights=batch.size_bytes[whole] // page, minlength=len(Outcome)
+        ).astype(np.int64)
+        moved: dict[tuple[int, int], int] = {}
+        at_target = whole & (self._outcome == Outcome.MOVED)
+        for source, target in sorted(
+            set(zip(batch.source[at_target].tolist(), batch.target[at_target].tolist(), strict=True))
+        ):
+            these = at_target & (batch.source == source) & (batch.target == target)
+            moved[source, target] = int(batch.size_bytes[these].sum()) // page
+        stayed = whole & ~np.isin(self._outcome, (Outcome.MOVED, Outcome.ALREADY_THERE))
+        left = [LeftPages.of(batch.address[stayed], batch.end[stayed], self._outcome[stayed])]
+        for address, outcome, source, target in self._pieces:
+            counts += np.bincount(outcome, minlength=len(Outcome))
+            moved[source, target] = moved.get((source, target), 0) + int((outcome == Outcome.MOVED).sum())
+            stays = ~np.isin(outcome, (Outcome.MOVED, Outcome.ALREADY_THERE))
+            left.append(LeftPages.of(address[stays], address[stays] + np.uint64(page), outcome[stays]))
+        return BatchResult(OutcomeCounts(counts), moved, LeftPages.joined(left), tuple(self._call_ns), self._stop)
+
+
+def resolve(
+    backend: Backend,
+    pid: int,
+    address: NDArray[np.uint64],
+    target: NDArray[np.int32],
+    reason: Outcome,
+    page_size: int,
+    at_target: Outcome = Outcome.MOVED,
+) -> NDArray[np.int8]:
+    """Outcome of base pages in doubt, by asking where they are now; int8 of shape (pages,).
+
+    :param reason: the outcome of those that are still present elsewhere
+    :param at_target: the outcome of those that are where they should be
+    """
+    outcome = np.full(len(address), reason, np.int8)
+    if not len(address):
+        return outcome
+    answer = backend.move_pages(pid, address, None)
+    if answer.returned < 0:
+        if answer.errno in (errno.ESRCH, errno.EINVAL):
+            outcome[:] = Outcome.GONE
+        elif answer.errno == errno.EPERM:
+            outcome[:] = Outcome.REFUSED
+        else:
+            raise BackendError(f"move_pages answered errno {answer.errno} to a query", pid=pid, errno=answer.errno)
+        return outcome
+    outcome[answer.status == target] = at_target
+    hidden = answer.status < 0
+    if hidden.any():
+        outcome[hidden] = _not_visible(backend, pid, address[hidden], target[hidden], page_size, at_target)
+    return outcome
+
+
+def _not_visible(
+    backend: Backend,
+    pid: int,
+    address: NDArray[np.uint64],
+    target: NDArray[np.int32],
+    page_size: int,
+    at_target: Outcome,
+) -> NDArray[np.int8]:
+    """Outcome of pages that move_pages calls absent: only the page readers and the map know better."""
+    outcome = np.full(len(address), Outcome.UNMAPPED, np.int8)
+    step = np.uint64(page_size)
+    ranges = LeftPages.of(address, address + step, outcome).ranges()
+    try:
+        for region in backend.regions(pid):
+            outcome[(address >= np.uint64(region.start)) & (address < np.uint64(region.end))] = Outcome.ABSENT
+        seen = PageRuns.concatenate(backend.page_runs(pid, ranges))
+    except TargetGone:
+        return np.full(len(address), Outcome.GONE, np.int8)
+    if len(seen):
+        place = np.searchsorted(seen.address, address, side="right") - 1
+        present = (place >= 0) & (address < seen.end[place])
+        outcome[present] = Outcome.HINTED
+        outcome[present & (seen.node[place] == target)] = at_target
+    return outcome

@@ -1,0 +1,110 @@
+"""Jobs in their order, and the loop that runs one: step, wait the gap, look whether to go on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from numamig.backends.base import Backend
+from numamig.errors import UsageError
+from numamig.migrate.job import Job, JobSnapshot, JobState
+from numamig.migrate.plan import Plan
+from numamig.model.events import BatchMoved, Event, PassEnded
+
+__all__ = ["JobQueue", "gap_after", "run_job"]
+
+
+def gap_after(events: list[Event]) -> int:
+    """Nanoseconds to wait after the step that caused ``events``."""
+    return max((e.gap_ns for e in events if isinstance(e, BatchMoved | PassEnded)), default=0)
+
+
+def run_job(job: Job, backend: Backend, wanted: Callable[[], bool] = lambda: True) -> Iterator[Event]:
+    """Step a job to its end, or until ``wanted`` says no; between steps nothing is held and nothing is half done."""
+    job.state = job.state if job.state.ended else JobState.RUNNING
+    while not job.state.ended and wanted():
+        events = job.step()
+        yield from events
+        gap = gap_after(events)
+        if gap and not job.state.ended:
+            backend.clock.sleep_ns(gap)
+            job.waited(gap)
+    if not job.state.ended:
+        job.state = JobState.HELD
+
+
+class JobQueue:
+    """Many jobs; one of them is stepped at a time. Safe to ask and to steer from any thread."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._jobs: list[Job] = []
+        self._lock = threading.RLock()
+        self._stepping = threading.Lock()
+        self._cancelled: set[int] = set()
+
+    def add(self, plan: Plan) -> int:
+        """A new job, held; its number."""
+        with self._lock:
+            number = len(self._jobs) + 1
+            self._jobs.append(Job(number, self._backend, plan))
+            return number
+
+    def snapshots(self) -> tuple[JobSnapshot, ...]:
+        """Every job, in order. Waits for no step: what a step in progress has booked is shown as it is."""
+        with self._lock:
+            jobs = list(self._jobs)
+        return tuple(job.snapshot() for job in jobs)
+
+    def run(self, number: int) -> None:
+        """Let a held job run."""
+        self._set(number, JobState.RUNNING)
+
+    def hold(self, number: int) -> None:
+        """Pause a job after the step it is in."""
+        self._set(number, JobState.HELD)
+
+    def cancel(self, number: int) -> None:
+        """End a job after the step it is in."""
+        with self._lock:
+            if not self._job(number).state.ended:
+                self._cancelled.add(number)
+
+    def set_batch(self, number: int, pages: int) -> None:
+        """Base pages of the job's next batch."""
+        self._job(number).pacer.batch_pages = max(1, pages)
+
+    def next_running(self) -> int | None:
+        """The first job that wants a step: running, or to be cancelled."""
+        with self._lock:
+            for job in self._jobs:
+                if job.number in self._cancelled or job.state is JobState.RUNNING:
+                    return job.number
+        return None
+
+    def step(self, number: int) -> list[Event]:
+        """One step of a job, or its cancellation where that was asked for."""
+        job = self._job(number)
+        with self._stepping:
+            with self._lock:
+                cancelled = number in self._cancelled
+                self._cancelled.discard(number)
+            return job.cancel() if cancelled else job.step()
+
+    def waited(self, number: int, duration_ns: int) -> None:
+        """A gap has passed for a job."""
+        self._job(number).waited(duration_ns)
+
+    def _set(self, number: int, state: JobState) -> None:
+        with self._lock:
+            job = self._job(number)
+            if not job.state.ended:
+                job.state = state
+
+    def _job(self, number: int) -> Job:
+        with self._lock:
+            if not 1 <= number <= len(self._jobs):
+                raise UsageError(
+                    f"there is no job {number}", hint=f"jobs: 1 to {len(self._jobs)}" if self._jobs else None
+                )
+            return self._jobs[number - 1]

@@ -1,0 +1,143 @@
+"""Which pages: from regions to address ranges, and from there, just in time, to the next batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numamig.backends.base import Backend
+from numamig.migrate.request import Request
+from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
+from numamig.model.process import Region
+
+__all__ = ["Batch", "Chooser", "from_sources", "select_regions"]
+
+_WIDEST_LOOK = 256 << 20  # bytes looked at in one go while searching through sparse memory
+
+
+def select_regions(regions: Sequence[Region], request: Request) -> list[tuple[Region, int, int]]:
+    """Each region that the request means, with the part of it that is meant: (region, start, end)."""
+    selected: list[tuple[Region, int, int]] = []
+    for region in regions:
+        if not region.matches(request.kinds):
+            continue
+        whole: Ranges = [(region.start, region.end)]
+        parts = whole if request.within is None else clip_ranges(request.within, region.start, region.end)
+        selected.extend((region, start, end) for start, end in parts)
+    return selected
+
+
+def from_sources(node: NDArray[np.int16], request: Request) -> NDArray[np.bool_]:
+    """Which of the nodes a request wants emptied.
+
+    Pages on a node that is not known are meant only where every node is meant: nothing is moved on a guess.
+    """
+    wanted: NDArray[np.bool_] = node != request.target
+    if request.sources is not None:
+        wanted &= np.isin(node, request.sources) & (node != UNKNOWN_NODE)
+    return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Folios chosen for one step; arrays of shape (folios,), ascending."""
+
+    address: NDArray[np.uint64]
+    size_bytes: NDArray[np.int64]
+    source: NDArray[np.int16]
+    target: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.address)
+
+    @property
+    def end(self) -> NDArray[np.uint64]:
+        return self.address + self.size_bytes.view(np.uint64)
+
+
+class Chooser:
+    """Walks the ranges of a pass and hands out one batch after the other, from the pages as they are at that moment."""
+
+    def __init__(self, backend: Backend, request: Request, ranges: Ranges, huge_page_size: int, page_size: int) -> None:
+        self._backend = backend
+        self._request = request
+        self._ranges = list(ranges)
+        self._huge = huge_page_size
+        self._page_size = page_size
+        self._look_bytes = 0
+        self.cursor = ranges[0][0] if ranges else 0
+        """Everything below has been chosen, or was passed over."""
+        self.exhausted = not ranges
+
+    @property
+    def remaining(self) -> list[tuple[int, int]]:
+        """What has not been looked at yet."""
+        return [] if self.exhausted else clip_ranges(self._ranges, self.cursor)
+
+    def next_batch(self, most_pages: int) -> Batch:
+        """At most ``most_pages`` base pages (but at least one folio); an empty batch when the ranges are exhausted.
+
+        :raises TargetGone: the process ended.
+        """
+        wanted = most_pages * self._page_size
+        parts: list[PageRuns] = []
+        found = 0
+        self._look_bytes = max(wanted, self._look_bytes // 2)
+        while found < wanted and not self.exhausted:
+            window = self._window()
+            runs = PageRuns.concatenate(self._backend.page_runs(self._request.pid, window))
+            runs = runs[from_sources(runs.node, self._request) & (runs.end > self.cursor)]
+            if len(runs) > 1:
+                # Two looks at one huge page (ranges of a later pass may lie in the same) name it twice.
+                runs = runs[np.concatenate(([True], runs.address[1:] >= runs.end[:-1]))]
+            runs, stop = self._cut(runs, wanted - found, first=not parts)
+            if len(runs):
+                parts.append(runs)
+                found += int(runs.size_bytes.sum())
+            self._advance(window[-1][1] if stop is None else stop)
+            if stop is not None:
+                break
+            self._look_bytes = min(self._look_bytes * 2, max(_WIDEST_LOOK, wanted))
+        address, size, node = PageRuns.concatenate(parts).folios()
+        return Batch(address, size, node, np.full(len(address), self._request.target, np.int32))
+
+    def _window(self) -> list[tuple[int, int]]:
+        """The next ``look_bytes`` of the ranges; no huge page is cut in two."""
+        window: list[tuple[int, int]] = []
+        left = self._look_bytes
+        for start, end in self.remaining:
+            stop = min(end, -(-(start + left) // self._huge) * self._huge)
+            window.append((start, stop))
+            left -= stop - start
+            if left <= 0:
+                break
+        return window
+
+    def _cut(self, runs: PageRuns, wanted: int, *, first: bool) -> tuple[PageRuns, int | None]:
+        """The first ``wanted`` bytes of the runs in whole folios, and the address where it was cut, if it was."""
+        total = np.cumsum(runs.size_bytes)
+        if not len(total) or total[-1] <= wanted:
+            return runs, None
+        last = int(np.searchsorted(total, wanted, side="right"))
+        before = int(total[last - 1]) if last else 0
+        page_size = int(runs.page_size[last])
+        fitting = (wanted - before) // page_size
+        if first and last == 0:
+            fitting = max(1, fitting)
+        kept = runs[slice(0, last + (1 if fitting else 0))]
+        stop = int(runs.address[last]) + fitting * page_size
+        if fitting:
+            kept.count[-1] = fitting
+        return kept, stop
+
+    def _advance(self, address: int) -> None:
+        self.cursor = address
+        rest = clip_ranges(self._ranges, address)
+        if rest:
+            self.cursor = max(address, rest[0][0])
+            self._ranges = rest
+        else:
+            self.exhausted = True

@@ -1,0 +1,66 @@
+"""What the engine announces, in order: plain facts in the past, for console, commands and tests alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numamig.model.outcome import OutcomeCounts
+
+__all__ = ["BatchMoved", "Event", "JobEnded", "JobStarted", "PassEnded"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted:
+    """A job made its first step."""
+
+    job: int
+    pid: int
+    at_ns: int
+    planned_pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMoved:
+    """A step: one batch went through the kernel, and each of its pages has an outcome."""
+
+    job: int
+    pid: int
+    at_ns: int
+    step: int
+    pass_number: int
+    start: int
+    """First byte of the batch."""
+    end: int
+    outcomes: OutcomeCounts
+    """Base pages of this batch."""
+    call_ns: int
+    """Duration of its moving calls."""
+    gap_ns: int
+    """To be waited before the next step."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassEnded:
+    """Every selected page has had its turn once more."""
+
+    job: int
+    at_ns: int
+    pass_number: int
+    busy_pages: int
+    """Still busy: the next pass, if there is one, looks for these again."""
+    gap_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """A job is done, was cancelled, or had to stop."""
+
+    job: int
+    pid: int
+    at_ns: int
+    reason: str
+    """"done", "cancelled", or why it had to stop."""
+    outcomes: OutcomeCounts
+
+
+Event = JobStarted | BatchMoved | PassEnded | JobEnded

@@ -1,0 +1,91 @@
+"""What became of each page that a job chose, and the counts that always add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Outcome", "OutcomeCounts"]
+
+
+class Outcome(IntEnum):
+    """The end of one base page in a job; exactly one each. A 2 MiB huge page counts 512."""
+
+    MOVED = 0
+    """On the target now, by this job."""
+    ALREADY_THERE = 1
+    """On the target before this job could move it."""
+    BUSY = 2
+    """Could not be isolated, or somebody held a reference. May succeed later."""
+    SHARED = 3
+    """Other processes map it too, and moving shared pages was not asked for."""
+    ABSENT = 4
+    """Nothing present there any more: swapped out, discarded."""
+    UNMAPPED = 5
+    """No mapping there any more."""
+    HINTED = 6
+    """Present, but marked by NUMA balancing and so invisible to move_pages on this kernel."""
+    NO_ROOM = 7
+    """The target had no free memory for it."""
+    REFUSED = 8
+    """The kernel refused the call: rights, cpuset, node."""
+    GONE = 9
+    """The process ended first."""
+    NOT_TRIED = 10
+    """Chosen, but the job ended before its turn."""
+
+    @property
+    def key(self) -> str:
+        """As in JSON: "already_there"."""
+        return self.name.lower()
+
+    @property
+    def words(self) -> str:
+        """As people read it: "already there"."""
+        return self.key.replace("_", " ")
+
+
+class OutcomeCounts(Mapping[Outcome, int]):
+    """Base pages by outcome. Immutable; adding two gives a third."""
+
+    __slots__ = ("_pages",)
+
+    def __init__(self, pages: NDArray[np.int64] | None = None) -> None:
+        self._pages = np.zeros(len(Outcome), np.int64) if pages is None else pages
+
+    @classmethod
+    def of(cls, counts: Mapping[Outcome, int]) -> OutcomeCounts:
+        pages = np.zeros(len(Outcome), np.int64)
+        for outcome, count in counts.items():
+            pages[outcome] = count
+        return cls(pages)
+
+    def __getitem__(self, outcome: Outcome) -> int:
+        return int(self._pages[outcome])
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(Outcome)
+
+    def __len__(self) -> int:
+        return len(Outcome)
+
+    def __add__(self, other: OutcomeCounts) -> OutcomeCounts:
+        return OutcomeCounts(self._pages + other._pages)
+
+    def __sub__(self, other: OutcomeCounts) -> OutcomeCounts:
+        return OutcomeCounts(self._pages - other._pages)
+
+    def __repr__(self) -> str:
+        return f"OutcomeCounts({', '.join(f'{o.key}={n}' for o, n in self.items() if n)})"
+
+    @property
+    def total(self) -> int:
+        """Pages in all: equal to the pages chosen, or the ledger is wrong."""
+        return int(self._pages.sum())
+
+    def as_dict(self) -> dict[str, int]:
+        """Every outcome by its key, zeros too."""
+        return {outcome.key: count for outcome, count in self.items()}

@@ -1,0 +1,1 @@
+"""Looking at placement without disturbing the process looked at."""

@@ -1,0 +1,1 @@
+"""YAML profiles: what was done by hand, written down, checked, and done again."""

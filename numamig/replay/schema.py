@@ -1,0 +1,201 @@
+"""What a profile may say, version 1, as pydantic models."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from numamig.errors import UsageError
+from numamig.migrate.request import DEFAULT_BATCH_PAGES, RetryMode
+from numamig.model.outcome import Outcome
+from numamig.model.process import RegionKind
+from numamig.units import parse_duration, parse_rate, parse_size
+
+__all__ = ["Bound", "Expect", "Migrate", "ProcessSelector", "Profile", "Step"]
+
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+
+
+def _parsed(parse: Callable[[str], int]) -> BeforeValidator:
+    def validate(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError("write a number with a unit")
+        try:
+            return parse(str(value))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    return BeforeValidator(validate)
+
+
+Size = Annotated[int, _parsed(parse_size)]
+Rate = Annotated[int, _parsed(parse_rate)]
+Duration = Annotated[int, _parsed(parse_duration)]
+NodeId = Annotated[int, Field(ge=0, strict=True)]
+
+
+def _node_list(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | list):
+        raise ValueError("write nodes like 0, 0,2-3, all or !1")
+    return ",".join(str(part) for part in value) if isinstance(value, list) else str(value)
+
+
+def _kinds(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ProcessSelector(_Strict):
+    """Which processes; every key that is given must fit."""
+
+    pid: Annotated[int, Field(gt=0, strict=True)] | None = None
+    name: str | None = None
+    """comm, exactly."""
+    user: str | None = None
+    cmdline: str | None = None
+    """A regular expression, searched for in the arguments joined by spaces."""
+    which: Literal["only", "largest", "all"] = "only"
+    """Of those that fit: the only one, the largest, or all."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ProcessSelector:
+        if self.pid is None and self.name is None and self.user is None and self.cmdline is None:
+            raise ValueError("say which process: pid, name, user or cmdline")
+        if self.cmdline is not None:
+            try:
+                re.compile(self.cmdline)
+            except re.error as error:
+                raise ValueError(f"cmdline is no regular expression: {error}") from None
+        return self
+
+
+class PageSelector(_Strict):
+    """Which pages of a process."""
+
+    from_: Annotated[str | None, BeforeValidator(_node_list)] = Field(default=None, alias="from")
+    """Node list; left out: every node but the target."""
+    kind: Annotated[list[RegionKind], BeforeValidator(_kinds)] = Field(default_factory=list)
+    """Left out: any."""
+    at_least: Size = 0
+    """Only regions of this size or larger."""
+
+
+class BatchSettings(_Strict):
+    """How much at once, and how fast."""
+
+    pages: Annotated[int, Field(ge=1, le=1 << 20)] = DEFAULT_BATCH_PAGES
+    budget: Duration | None = None
+    rate: Rate | None = None
+
+
+class RetrySettings(_Strict):
+    """What happens to busy pages."""
+
+    mode: RetryMode = RetryMode.BOUNDED
+    passes: Annotated[int, Field(ge=1, le=100)] = 3
+
+
+class Migrate(_Strict):
+    """Move pages of processes to a node."""
+
+    process: ProcessSelector
+    pages: PageSelector = PageSelector()
+    to: NodeId
+    batch: BatchSettings = BatchSettings()
+    retry: RetrySettings = RetrySettings()
+    shared: Annotated[bool, Field(strict=True)] = False
+
+
+class Bound(_Strict):
+    """A comparison such as ``">= 95%"``."""
+
+    text: str
+
+    def holds(self, part: float, whole: float) -> bool:
+        """Whether ``part`` (a count), or its share of ``whole`` where the bound is in percent, fits."""
+        sign, number, percent = _split_bound(self.text)
+        value = (100 * part / whole if whole else 0.0) if percent else part
+        return _COMPARISONS[sign](value, number)
+
+    @property
+    def in_percent(self) -> bool:
+        return self.text.endswith("%")
+
+
+def _split_bound(text: str) -> tuple[str, float, bool]:
+    match = re.fullmatch(r"\s*(>=|<=|==|>|<)\s*(\d+(?:\.\d+)?)\s*(%?)\s*", text)
+    if match is None:
+        raise ValueError('write a comparison like ">= 95%" or "== 0"')
+    return match.group(1), float(match.group(2)), bool(match.group(3))
+
+
+def _bound(value: object) -> object:
+    if isinstance(value, Bound):
+        return value
+    text = str(value)
+    _split_bound(text)
+    return Bound(text=text.strip())
+
+
+ABound = Annotated[Bound | None, BeforeValidator(_bound)]
+
+
+class Expect(_Strict):
+    """Bounds that must hold after the migrations so far: outcomes in pages or percent of those chosen; ``remote``."""
+
+    moved: ABound = None
+    already_there: ABound = None
+    busy: ABound = None
+    shared: ABound = None
+    absent: ABound = None
+    unmapped: ABound = None
+    hinted: ABound = None
+    no_room: ABound = None
+    refused: ABound = None
+    gone: ABound = None
+    not_tried: ABound = None
+    remote: ABound = None
+    """Memory of the migrated processes that is not on the nodes their threads run on."""
+
+    def bounds(self) -> dict[str, Bound]:
+        """Those that are given, by name."""
+        given = {name: getattr(self, name) for name in (*(o.key for o in Outcome), "remote")}
+        return {name: bound for name, bound in given.items() if bound is not None}
+
+
+class Step(_Strict):
+    """One thing to do."""
+
+    migrate: Migrate | None = None
+    wait: Duration | None = None
+    expect: Expect | None = None
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Step:
+        if sum(part is not None for part in (self.migrate, self.wait, self.expect)) != 1:
+            raise ValueError("a step is one of migrate, wait, expect")
+        return self
+
+
+class Profile(_Strict):
+    """A profile, version 1."""
+
+    numamig: Literal[1]
+    title: str = ""
+    backend: Literal["auto", "linux", "simulator"] = "auto"
+    scenario: str | None = None
+    """For the simulator: a file beside the profile, or the name of a shipped one."""
+    steps: Annotated[list[Step], Field(min_length=1)]

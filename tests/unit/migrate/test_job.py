@@ -1,0 +1,282 @@
+"""A job from plan to end: chosen pages, passes, pausing, cancelling, and counts that add up after every step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numamig.backends.simulator.backend import SimulatorBackend
+from numamig.backends.simulator.machine import HUGE_PAGES, PAGE, Flag
+from numamig.errors import RefusedError, TargetGone, UsageError
+from numamig.migrate.job import Job, JobSnapshot, JobState
+from numamig.migrate.plan import plan_request
+from numamig.migrate.queue import run_job
+from numamig.migrate.request import Request, Retry, RetryMode
+from numamig.model.events import BatchMoved, JobEnded, JobStarted, PassEnded
+from numamig.model.outcome import Outcome
+from numamig.model.process import RegionKind
+from tests.machines import PID, START, add_process, machine, pages_by_node
+
+NEVER = Retry(RetryMode.NEVER)
+
+
+def new_job(backend: SimulatorBackend, target: int = 1, **asked: object) -> Job:
+    return Job(1, backend, plan_request(backend, Request(PID, target, **asked)))  # type: ignore[arg-type]
+
+
+def finish(job: Job, backend: SimulatorBackend) -> JobSnapshot:
+    for _ in run_job(job, backend):
+        snapshot = job.snapshot()
+        assert snapshot.outcomes.total == snapshot.chosen
+    return job.snapshot()
+
+
+def counts(job: JobSnapshot) -> dict[str, int]:
+    return {outcome.key: pages for outcome, pages in job.outcomes.items() if pages}
+
+
+def test_a_job_moves_what_was_asked_for_in_steps() -> None:
+    backend = machine()
+    backings = add_process(backend, [0] * 1000, [2] * 500, [1] * 100)
+    job = new_job(backend, sources=(0,), batch_pages=300)
+    assert job.plan.pages == 1000
+    done = finish(job, backend)
+    assert counts(done) == {"moved": 1000}
+    assert (done.steps, done.passes, done.state) == (4, 1, JobState.DONE)
+    assert pages_by_node(*backings) == {1: 1100, 2: 500}
+    assert done.moved == {(0, 1): 1000}
+    assert done.pages_per_second > 0
+
+
+def test_a_step_is_one_batch_and_no_more() -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 1000)
+    job = new_job(backend, batch_pages=128)
+    events = job.step()
+    assert [type(event) for event in events] == [JobStarted, BatchMoved]
+    assert pages_by_node(backing) == {0: 872, 1: 128}
+    assert job.state is JobState.HELD
+
+
+def test_events_tell_the_story_in_order() -> None:
+    backend = machine()
+    add_process(backend, [0] * 10)
+    events = list(run_job(new_job(backend, batch_pages=6), backend))
+    assert [type(event) for event in events] == [JobStarted, BatchMoved, BatchMoved, PassEnded, JobEnded]
+    moved = [event for event in events if isinstance(event, BatchMoved)]
+    assert [(event.start, event.end) for event in moved] == [
+        (START, START + 6 * PAGE),
+        (START + 6 * PAGE, START + 10 * PAGE),
+    ]
+
+
+def test_pages_are_chosen_when_their_turn_comes_not_before() -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 10)
+    job = new_job(backend, batch_pages=5)
+    job.step()
+    backing.node[7] = 2  # somebody else moves it
+    backing.node[8] = 255  # and this one is discarded
+    done = finish(job, backend)
+    assert counts(done) == {"moved": 9}  # page 7 is taken from where it is now
+    assert done.moved == {(0, 1): 8, (2, 1): 1}
+
+
+@pytest.mark.parametrize(("retry", "passes"), [(NEVER, 1), (Retry(passes=2), 2), (Retry(passes=5), 5)])
+def test_busy_pages_are_looked_for_again_as_often_as_asked(retry: Retry, passes: int) -> None:
+    backend = machine()
+    add_process(backend, [0] * 100, flags={10: Flag.ISOLATED, 90: Flag.PINNED})
+    done = finish(new_job(backend, batch_pages=30, retry=retry), backend)
+    assert counts(done) == {"moved": 98, "busy": 2}
+    assert done.passes == passes
+
+
+def test_a_page_that_is_busy_no_more_moves_in_the_next_pass() -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 100, flags={10: Flag.ISOLATED, 11: Flag.ISOLATED, 90: Flag.PINNED})
+    job = new_job(backend, retry=Retry(passes=2))
+    first = job.step()
+    assert isinstance(first[-1], PassEnded)
+    assert first[-1].busy_pages == 3
+    backing.flags[:] = 0
+    done = finish(job, backend)
+    assert counts(done) == {"moved": 100}
+    assert done.chosen == 100
+    assert pages_by_node(backing) == {1: 100}
+
+
+def test_busy_pages_that_went_elsewhere_are_asked_once_more() -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 10, flags=dict.fromkeys((1, 3, 5, 7), Flag.ISOLATED))
+    job = new_job(backend, sources=(0,), retry=Retry(passes=2))
+    job.step()
+    backing.flags[:] = 0
+    backing.node[1] = 1  # moved by somebody else to where it should be
+    backing.node[3] = 255  # discarded
+    backing.node[5] = 2  # moved by somebody else to a third node: not on a source, and not there
+    done = finish(job, backend)
+    assert counts(done) == {"moved": 7, "already_there": 1, "absent": 1, "busy": 1}
+    assert done.chosen == 10
+
+
+def test_cancelling_keeps_what_moved_and_books_the_rest_as_not_tried() -> None:
+    backend = machine()
+    backing, _ = add_process(backend, [0] * 1000, [2] * 100)
+    job = new_job(backend, batch_pages=100)
+    job.step()
+    (ended,) = job.cancel()
+    assert isinstance(ended, JobEnded)
+    assert counts(job.snapshot()) == {"moved": 100, "not_tried": 1000}
+    assert job.state is JobState.CANCELLED
+    assert job.step() == []
+    assert pages_by_node(backing) == {0: 900, 1: 100}
+
+
+def test_a_paused_job_goes_on_where_it_was() -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 1000)
+    job = new_job(backend, batch_pages=100)
+    steps = 0
+
+    def wanted() -> bool:
+        nonlocal steps
+        steps += 1
+        return steps <= 3
+
+    list(run_job(job, backend, wanted))
+    assert job.state is JobState.HELD
+    assert pages_by_node(backing) == {0: 700, 1: 300}
+    assert counts(finish(job, backend)) == {"moved": 1000}
+
+
+def test_a_full_target_takes_what_fits() -> None:
+    backend = machine(1 << 18, 250)
+    (backing,) = add_process(backend, [0] * 1000)
+    done = finish(new_job(backend, batch_pages=100), backend)
+    assert counts(done) == {"moved": 250, "no_room": 50, "not_tried": 700}
+    assert (done.state, done.reason) == (JobState.STOPPED, "the target node is full")
+    assert pages_by_node(backing) == {0: 750, 1: 250}
+
+
+def test_a_process_that_ends_takes_its_pages_with_it() -> None:
+    backend = machine()
+    add_process(backend, [0] * 1000)
+    job = new_job(backend, batch_pages=100)
+    job.step()
+    backend.machine.end(PID)
+    job.step()
+    assert counts(job.snapshot()) == {"moved": 100, "gone": 900}
+    assert job.state is JobState.STOPPED
+
+
+def test_a_new_process_with_the_same_pid_is_left_alone() -> None:
+    backend = machine()
+    add_process(backend, [0] * 1000)
+    job = new_job(backend, batch_pages=100)
+    job.step()
+    backend.machine.end(PID)
+    (stranger,) = add_process(backend, [0] * 1000, start_time=2000)
+    job.step()
+    assert pages_by_node(stranger) == {0: 1000}
+    assert counts(job.snapshot()) == {"moved": 100, "gone": 900}
+
+
+def test_huge_pages_are_moved_whole_whatever_the_batch() -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 4 * HUGE_PAGES, huge=True)
+    done = finish(new_job(backend, batch_pages=100), backend)
+    assert counts(done) == {"moved": 4 * HUGE_PAGES}
+    assert done.steps == 4
+    assert pages_by_node(backing) == {1: 4 * HUGE_PAGES}
+
+
+def test_ranges_and_kinds_limit_what_is_chosen() -> None:
+    backend = machine()
+    first, second = add_process(backend, [0] * 100, [0] * 100)
+    backend.machine.processes[PID].regions[1].kind = RegionKind.FILE
+    finish(new_job(backend, kinds=frozenset({RegionKind.FILE})), backend)
+    assert (pages_by_node(first), pages_by_node(second)) == ({0: 100}, {1: 100})
+    finish(new_job(backend, within=[(START + 10 * PAGE, START + 20 * PAGE)]), backend)
+    assert pages_by_node(first) == {0: 90, 1: 10}
+    assert first.node[10:20].tolist() == [1] * 10
+
+
+def test_a_rate_is_kept_in_the_time_of_the_machine() -> None:
+    backend = machine()
+    add_process(backend, [0] * 25_600)
+    done = finish(new_job(backend, rate=100 << 20), backend)
+    assert counts(done) == {"moved": 25_600}
+    assert done.busy_ns == pytest.approx(10**9, rel=0.05)
+
+
+def test_a_budget_steers_the_size_of_batches() -> None:
+    backend = machine()
+    add_process(backend, [0] * 100_000)
+    done = finish(new_job(backend, batch_pages=64, budget_ns=5_000_000), backend)
+    assert counts(done) == {"moved": 100_000}
+    assert sorted(done.call_ns)[len(done.call_ns) // 2] == pytest.approx(4_250_000, rel=0.2)
+
+
+def test_nothing_to_do_is_done_at_once() -> None:
+    backend = machine()
+    add_process(backend, [1] * 10)
+    done = finish(new_job(backend), backend)
+    assert (done.chosen, done.state) == (0, JobState.DONE)
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "words"),
+    [
+        (Request(9, 1), TargetGone, "no process with pid 9"),
+        (Request(PID, 7), UsageError, "node 7 does not exist"),
+        (Request(PID, 1, sources=(7,)), UsageError, "node 7 does not exist"),
+        (Request(PID, 1, sources=(1,)), UsageError, "same node"),
+        (Request(2, 1), RefusedError, "kernel thread"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_moves(request_: Request, error: type[Exception], words: str) -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 10)
+    add_process(backend, pid=2, kernel_thread=True)
+    with pytest.raises(error, match=words):
+        plan_request(backend, request_)
+    assert pages_by_node(backing) == {0: 10}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    nodes=st.lists(st.sampled_from([0, 1, 2, 255]), min_size=1, max_size=300),
+    states=st.dictionaries(
+        st.integers(0, 299), st.sampled_from([Flag.PINNED, Flag.ISOLATED, Flag.HINTED, Flag.SWAPPED])
+    ),
+    shared=st.sets(st.integers(0, 299), max_size=20),
+    room=st.integers(1, 400),
+    batch=st.integers(1, 64),
+    passes=st.integers(1, 3),
+    kernel=st.sampled_from(["linux-6.1", "linux-6.12"]),
+)
+def test_no_page_is_lost_and_outcomes_add_up(
+    nodes: list[int], states: dict[int, Flag], shared: set[int], room: int, batch: int, passes: int, kernel: str
+) -> None:
+    backend = machine(1 << 18, room + nodes.count(1), 1 << 18, kernel=kernel)
+    present = {
+        page: flag
+        for page, flag in states.items()
+        if page < len(nodes) and (nodes[page] != 255) != (flag == Flag.SWAPPED)
+    }
+    (backing,) = add_process(backend, nodes, flags=present)
+    backing.sharers[[page for page in shared if page < len(nodes)]] = 2
+    before = backing.node.copy()
+    done = finish(new_job(backend, sources=(0, 2), batch_pages=batch, retry=Retry(passes=passes)), backend)
+    after = backing.node
+    assert ((before == 255) == (after == 255)).all()
+    moved = int(((before != after) & (after == 1)).sum())
+    assert done.outcomes[Outcome.MOVED] == moved
+    assert (after[before == 1] == 1).all()
+    assert done.chosen == int(np.isin(before, (0, 2)).sum())
+    assert backend.machine.nodes[1].free_pages >= 0
+    if done.state is JobState.DONE:
+        again = finish(new_job(backend, sources=(0, 2), retry=NEVER), backend)
+        assert again.outcomes[Outcome.MOVED] == 0
