@@ -45,7 +45,7 @@ def command(shared: Shared, text: str, everyone: bool, as_json: bool) -> None:
     else:
         _print(seen, topology.memory_nodes)
     if locked:
-        click.echo(f"{locked} locked: seeing their placement takes CAP_SYS_PTRACE (numamig doctor)", err=True)
+        click.echo(f"{locked} locked: seeing their placement takes CAP_SYS_PTRACE, or more (numamig doctor)", err=True)
 
 
 def _wanted(process: Process, text: str, everyone: bool) -> bool:

@@ -1,0 +1,12 @@
+# Written by _ffi_build.py: do not edit.
+# fmt: off
+# ruff: noqa
+# mypy: ignore-errors
+# auto-generated file
+import _cffi_backend
+
+ffi = _cffi_backend.FFI('numamig.backends.linux._ffi',
+    _version = 0x2601,
+    _types = b'\x00\x00\x01\x0D\x00\x00\x09\x01\x00\x00\x09\x01\x00\x00\x0A\x01\x00\x00\x09\x03\x00\x00\x04\x11\x00\x00\x04\x11\x00\x00\x09\x01\x00\x00\x00\x0F\x00\x00\x00\x01',
+    _globals = (b'\x00\x00\x00\x23syscall',0,),
+)

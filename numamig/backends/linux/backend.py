@@ -1,0 +1,156 @@
+"""The Linux machine that this program runs on, as a ``Backend``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, MovePagesReturn
+from numamig.backends.linux import syscalls
+from numamig.backends.linux.capabilities import balancing_mode, probe
+from numamig.backends.linux.hugetlb import HugetlbSizes, read_hugetlb_sizes
+from numamig.backends.linux.maps import parse_maps, parse_spans, read_maps
+from numamig.backends.linux.pagereaders import read_runs
+from numamig.backends.linux.procfs import parse_vmstat, process_ids, read_process
+from numamig.backends.linux.readers import Readers
+from numamig.backends.linux.sysfs import read_free_bytes, read_text, read_topology
+from numamig.clock import Clock, SystemClock
+from numamig.errors import RefusedError, TargetGone
+from numamig.model.pages import PageRuns, Ranges
+from numamig.model.process import Process, Region
+from numamig.model.topology import NodeCounters, Topology
+
+__all__ = ["LinuxBackend"]
+
+
+class LinuxBackend:
+    """Implements ``numamig.backends.base.Backend`` with the real calls.
+
+    :param proc_root: where /proc is; another place for tests of what is read there
+    :param sys_root: the same for /sys
+    :param reader_threads: how many threads may read one process' pages together; two, where there are two CPUs
+    """
+
+    def __init__(
+        self,
+        proc_root: str | Path = "/proc",
+        sys_root: str | Path = "/sys",
+        *,
+        clock: Clock | None = None,
+        reader_threads: int | None = None,
+    ) -> None:
+        self.proc_root = Path(proc_root)
+        self.sys_root = Path(sys_root)
+        self._clock: Clock = clock or SystemClock()
+        self._page_size = os.sysconf("SC_PAGESIZE")
+        self._threads = reader_threads or min(2, len(os.sched_getaffinity(0)))
+        self._capabilities: Capabilities | None = None
+        self._hugetlb: HugetlbSizes | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_size = 0
+        self._lock = threading.Lock()
+        topology = self.topology()
+        self._node_of_cpu = {cpu: node.id for node in topology.nodes for cpu in node.cpus}
+        self._huge_page_size = topology.huge_page_size
+        self.readers = Readers(
+            self.proc_root, self.sys_root, self._ask, self._clock, self._page_size, topology.huge_page_size
+        )
+
+    @property
+    def name(self) -> str:
+        return "linux"
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Probed once, except for NUMA balancing: an operator may switch that off because of what we say of it."""
+        if self._capabilities is None:
+            see_frames = self.readers.frame_reader is not None
+            self._capabilities = probe(self.proc_root, self.sys_root, see_frames=see_frames)
+        balancing = balancing_mode(self.proc_root) > 0
+        if balancing != self._capabilities.balancing:
+            self._capabilities = dataclasses.replace(self._capabilities, balancing=balancing)
+        return self._capabilities
+
+    def topology(self) -> Topology:
+        return read_topology(self.sys_root, self.proc_root, self._page_size)
+
+    def processes(self) -> Sequence[Process]:
+        """All that can be seen, without kernel threads; ``cpu_nodes`` knows the main thread only."""
+        me = os.getuid()
+        found: list[Process] = []
+        for pid in process_ids(self.proc_root):
+            try:
+                process = read_process(
+                    self.proc_root, pid, self._node_of_cpu.get, all_threads=False, kernel_threads=False, my_uid=me
+                )
+            except (TargetGone, RefusedError):
+                continue  # ended since the folder was listed, or hidden from us
+            if process is not None:
+                found.append(process)
+        return found
+
+    def process(self, pid: int) -> Process:
+        process = read_process(
+            self.proc_root, pid, self._node_of_cpu.get, all_threads=True, kernel_threads=True, my_uid=os.getuid()
+        )
+        if process is None:  # pragma: no cover - only where kernel threads are not wanted
+            raise TargetGone(f"process {pid} is a kernel thread", pid=pid)
+        return process
+
+    def regions(self, pid: int) -> Sequence[Region]:
+        return list(parse_maps(read_maps(self.proc_root, pid), self._sizes(), self._page_size))
+
+    def page_runs(self, pid: int, ranges: Ranges) -> Iterator[PageRuns]:
+        yield from read_runs(
+            self.readers.current(),
+            self.proc_root,
+            pid,
+            parse_spans(read_maps(self.proc_root, pid), self._sizes(), self._page_size),
+            ranges,
+            page_size=self._page_size,
+            huge_page_size=self._huge_page_size,
+            threads=self._threads,
+        )
+
+    def move_pages(
+        self, pid: int, addresses: NDArray[np.uint64], nodes: NDArray[np.int32] | None, flags: int = MPOL_MF_MOVE
+    ) -> MovePagesReturn:
+        return syscalls.move_pages(pid, addresses, nodes, flags)
+
+    def move_pages_together(self, calls: Sequence[MovePagesCall]) -> list[MovePagesReturn]:
+        if len(calls) < 2:
+            return [self.move_pages(*call) for call in calls]
+        with self._lock:
+            if self._pool is None or self._pool_size < len(calls):
+                # Those still at work in the smaller pool finish there.
+                self._pool = ThreadPoolExecutor(len(calls), "numamig-move")
+                self._pool_size = len(calls)
+            pool = self._pool
+        waiting = [pool.submit(self.move_pages, *call) for call in calls]
+        return [future.result() for future in waiting]
+
+    def node_counters(self) -> NodeCounters:
+        return NodeCounters(
+            self._clock.now_ns(),
+            read_free_bytes(self.sys_root, self.proc_root),
+            parse_vmstat(read_text(self.proc_root / "vmstat") or ""),
+        )
+
+    def _ask(self, pid: int, addresses: NDArray[np.uint64]) -> MovePagesReturn:
+        return self.move_pages(pid, addresses, None)
+
+    def _sizes(self) -> HugetlbSizes:
+        if self._hugetlb is None:
+            self._hugetlb = read_hugetlb_sizes(self.proc_root, self.sys_root)
+        return self._hugetlb

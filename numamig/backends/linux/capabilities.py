@@ -1,0 +1,87 @@
+"""What this kernel and these rights allow: found by trying where that is cheap, never by version or by uid."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from numamig.backends.base import MPOL_MF_MOVE_ALL, Capabilities
+from numamig.backends.linux.procfs import user_name
+from numamig.backends.linux.syscalls import move_pages
+from numamig.backends.linux.sysfs import read_number, read_text
+
+__all__ = ["SYS_ADMIN", "SYS_NICE", "SYS_PTRACE", "balancing_mode", "has_right", "probe", "read_rights", "status_field"]
+
+SYS_PTRACE, SYS_ADMIN, SYS_NICE = 19, 21, 23
+"""Numbers of capabilities. Source: include/uapi/linux/capability.h."""
+THP = "kernel/mm/transparent_hugepage/enabled"
+DAMON = "kernel/mm/damon/admin"
+IDLE_BITMAP = "kernel/mm/page_idle/bitmap"
+
+
+def status_field(proc_root: Path, name: str) -> str:
+    """A field of /proc/self/status; "" where there is none."""
+    found = re.search(rf"^{name}:\s*(.*)$", read_text(proc_root / "self/status") or "", re.MULTILINE)
+    return found[1] if found else ""
+
+
+def read_rights(proc_root: Path) -> int:
+    """Effective capabilities of this process, one bit each."""
+    return int(status_field(proc_root, "CapEff") or "0", 16)
+
+
+def has_right(rights: int, number: int) -> bool:
+    """Whether capability ``number`` is among ``rights``."""
+    return bool(rights >> number & 1)
+
+
+def may_move_shared() -> bool:
+    """Whether the kernel takes MPOL_MF_MOVE_ALL from us: asked with a call that names no page."""
+    nothing = np.empty(0, np.uint64)
+    answer = move_pages(0, nothing, np.empty(0, np.int32), MPOL_MF_MOVE_ALL)
+    return answer.errno != errno.EPERM
+
+
+def balancing_mode(proc_root: Path) -> int:
+    """0 off, 1 locality, 2 tiering; 0 where the kernel has no NUMA balancing."""
+    return read_number(proc_root / "sys/kernel/numa_balancing") or 0
+
+
+def probe(proc_root: Path, sys_root: Path, *, see_frames: bool) -> Capabilities:
+    """Everything there is to know.
+
+    :param see_frames: the frame reader works
+    """
+    rights = read_rights(proc_root)
+    others, shared = has_right(rights, SYS_PTRACE), may_move_shared()
+    thp = read_text(sys_root / THP)
+    huge = thp is not None and "[never]" not in thp
+    missing: dict[str, str] = {"heat": "heat is not read from this machine yet"}
+    if not others:
+        missing["move_others"] = "only your own processes can be looked at and moved: needs CAP_SYS_PTRACE (sudo)"
+    if not shared:
+        missing["move_shared"] = "pages that several processes map stay where they are: needs CAP_SYS_NICE (sudo)"
+    if not see_frames:
+        missing["see_pfn"] = "looking is slower, page by page: page frame numbers need CAP_SYS_ADMIN (sudo)"
+    if not huge:
+        missing["huge_pages"] = (
+            "this kernel has no transparent huge pages"
+            if thp is None
+            else f"transparent huge pages are switched off: echo madvise > /sys/{THP}"
+        )
+    return Capabilities(
+        kernel=os.uname().release,
+        machine=os.uname().nodename,
+        user=user_name(os.geteuid()),
+        move_others=others,
+        move_shared=shared,
+        see_pfn=see_frames,
+        huge_pages=huge,
+        heat=False,
+        balancing=balancing_mode(proc_root) > 0,
+        missing=missing,
+    )

@@ -1,0 +1,102 @@
+"""move_pages(2), by number: the one place where numamig calls into the kernel other than through files.
+
+Nothing here interprets an answer. Source: move_pages(2), mm/migrate.c; numbers from arch/*/entry/syscalls and
+include/uapi/asm-generic/unistd.h.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numamig.backends.base import MPOL_MF_MOVE, UNWRITTEN, MovePagesReturn
+from numamig.backends.linux._ffi import ffi as _untyped_ffi
+from numamig.errors import RefusedError
+
+__all__ = ["MOVE_PAGES_NUMBERS", "move_pages", "syscall_number"]
+
+MOVE_PAGES_NUMBERS = {
+    "x86_64": 279,
+    "aarch64": 239,
+    "riscv64": 239,
+    "loongarch64": 239,
+    "ppc64le": 301,
+    "s390x": 310,
+}
+"""Machine as uname(2) names it → number of move_pages."""
+
+
+class _Libc(Protocol):
+    def syscall(self, number: int, pid: int, count: int, pages: Any, nodes: Any, status: Any, flags: int, /) -> int: ...
+
+
+class _Ffi(Protocol):
+    """What is used of cffi: the module that it writes has no types."""
+
+    NULL: Any
+
+    @property
+    def errno(self) -> int: ...
+    def dlopen(self, name: str | None, /) -> Any: ...
+    def from_buffer(self, buffer: Any, /) -> Any: ...
+
+
+_ffi = cast(_Ffi, _untyped_ffi)
+_libc = cast(_Libc, _ffi.dlopen(None))
+
+
+def syscall_number(machine: str | None = None, *, word_bits: int | None = None) -> int:
+    """The number of move_pages on this machine, or on the one named.
+
+    :raises RefusedError: an architecture whose number is not known, or a 32-bit Python: its pointers are not those
+        that a 64-bit kernel's move_pages reads.
+    """
+    machine = machine or platform.machine()
+    word_bits = word_bits or (64 if sys.maxsize > 1 << 32 else 32)
+    number = MOVE_PAGES_NUMBERS.get(machine)
+    if number is None or word_bits != 64:
+        raise RefusedError(
+            f"move_pages is not known for {word_bits}-bit Python on {machine}",
+            hint="supported, 64-bit only: " + ", ".join(MOVE_PAGES_NUMBERS),
+        )
+    return number
+
+
+_number: int | None = None
+
+
+def move_pages(
+    pid: int, addresses: NDArray[np.uint64], nodes: NDArray[np.int32] | None, flags: int = MPOL_MF_MOVE
+) -> MovePagesReturn:
+    """Call move_pages(2) and say what it answered; the GIL is released meanwhile.
+
+    :param pid: 0 is the caller
+    :param addresses: shape (pages,); handed to the kernel without a copy where it is contiguous
+    :param nodes: shape (pages,), wanted nodes; None only asks
+    :returns: ``status`` int32, shape (pages,): cells that the kernel did not write hold ``UNWRITTEN``
+    :raises RefusedError: this architecture is not supported; never for what the kernel answers
+    """
+    global _number
+    if _number is None:
+        _number = syscall_number()
+    pages = np.ascontiguousarray(addresses, np.uint64)
+    status = np.full(len(pages), UNWRITTEN, np.int32)
+    wanted = None if nodes is None else np.ascontiguousarray(nodes, np.int32)
+    if wanted is not None and wanted.shape != pages.shape:
+        # The kernel would read past the end of the shorter array.
+        raise ValueError(f"{len(pages)} addresses, but {len(wanted)} nodes")
+    returned = _libc.syscall(
+        _number,
+        pid,
+        len(pages),
+        _ffi.from_buffer(pages),
+        _ffi.NULL if wanted is None else _ffi.from_buffer(wanted),
+        _ffi.from_buffer(status),
+        flags,
+    )
+    errno = _ffi.errno if returned == -1 else 0  # thread-local, saved by cffi right after the call
+    return MovePagesReturn(returned, errno, status)

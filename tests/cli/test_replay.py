@@ -1,0 +1,107 @@
+"""``numamig replay``: the shipped profile, bad profiles, and reports that are the same to the byte."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Numamig
+
+GOOD = """numamig: 1
+title: Bring db home
+backend: simulator
+scenario: small.yaml
+steps:
+  - migrate:
+      process: {name: db}
+      pages: {from: 0, kind: heap}
+      to: 1
+      batch: {pages: 256}
+      retry: {mode: never}
+  - wait: 2s
+  - expect: {moved: ">= 95%", busy: "== 0", remote: "<= 10%"}
+"""
+
+
+def write(numamig: Numamig, text: str) -> str:
+    path = numamig.folder / "profile.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_profile_moves_what_it_says_and_judges_it(numamig: Numamig) -> None:
+    done = numamig("replay", write(numamig, GOOD), "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["passed"], report["chosen"], report["outcomes"]["moved"]) == (True, 3072, 3072)
+    assert report["placement"] == {"10": {"0": 1 << 20, "1": 16 << 20}}
+    migrated, waited, expected = report["steps"]
+    assert migrated["migrate"][0]["steps"] == 12
+    assert waited == {"wait": 2.0}
+    assert [(v["what"], v["holds"]) for v in expected["expect"]] == [("moved", True), ("busy", True), ("remote", True)]
+
+
+def test_an_expectation_that_fails_ends_with_1(numamig: Numamig) -> None:
+    done = numamig("replay", write(numamig, GOOD.replace('remote: "<= 10%"', 'remote: "<= 1%"')))
+    assert done.returncode == 1
+    assert "FAILED remote <= 1%: 5.88%" in done.stdout
+
+
+def test_without_expectations_pages_that_remain_end_with_1(numamig: Numamig) -> None:
+    lines = [line for line in GOOD.splitlines() if "expect" not in line]
+    assert numamig("replay", write(numamig, "\n".join(lines))).returncode == 0
+    both = "\n".join(lines).replace(", kind: heap", "")
+    assert numamig("replay", write(numamig, both)).returncode == 1
+
+
+def test_the_same_run_prints_the_same_bytes(numamig: Numamig) -> None:
+    path = write(numamig, GOOD)
+    assert numamig("replay", path, "--json").stdout == numamig("replay", path, "--json").stdout
+
+
+def test_the_shipped_profile_keeps_its_promises_from_anywhere(numamig: Numamig) -> None:
+    done = numamig("replay", "pull-database-to-its-cpus", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["passed"] is True
+    assert report["outcomes"]["moved"] > 700_000
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("to: 1", "too: 1", ":9: unknown key 'too': did you mean 'to'?"),
+        ("to: 1", "to: 2", ":9: node 2 does not exist or has no memory"),
+        ("to: 1", "to: true", ":9: steps.0.migrate.to"),
+        ("from: 0", "from: 0-", ":8: node list '0-' does not parse"),
+        ("from: 0", "from: 7", ":8: node 7 does not exist"),
+        ("from: 0", "from: 1", ":8: from and to are the same node"),
+        ("kind: heap", "kind: heep", ":8: steps.0.migrate.pages.kind.0"),
+        ("name: db", "name: mysql", ":7: no process has name mysql"),
+        ("name: db", "user: ada", ":7: 3 processes have user ada (10, 11, 13)"),
+        ("{name: db}", "{}", ":7: steps.0.migrate.process: say which process"),
+        ("pages: 256", "pages: 0", ":10: steps.0.migrate.batch.pages"),
+        ("mode: never", "mode: forever", ":11: steps.0.migrate.retry.mode"),
+        ("wait: 2s", "wait: 2 fortnights", ":12: steps.1.wait: '2 fortnights' is not a duration"),
+        ('">= 95%"', '"a lot"', ":13: steps.2.expect.moved: write a comparison"),
+        ("busy:", "bussy:", ":13: unknown key 'bussy': did you mean 'busy'?"),
+        ("numamig: 1", "numamig: 2", ":1: numamig"),
+        ("small.yaml", "large.yaml", "there is no such file"),
+        ("steps:", "steps: [", "profile.yaml:"),
+    ],
+)
+def test_a_wrong_profile_is_refused_with_its_line(numamig: Numamig, old: str, new: str, fault: str) -> None:
+    assert old in GOOD
+    done = numamig("replay", write(numamig, GOOD.replace(old, new, 1)))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert fault in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_profile_that_is_not_there(numamig: Numamig) -> None:
+    done = numamig("replay", "no-such-thing")
+    assert done.returncode == 2
+    assert "shipped: pull-database-to-its-cpus" in done.stderr
+    assert Path(numamig.folder).exists()

@@ -1,0 +1,23 @@
+"""Where memory really is, read from /proc/PID/numa_maps: not by way of anything that is tested."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+__all__ = ["pages_by_node"]
+
+
+def pages_by_node(pid: int, start: int = 0, end: int = 1 << 64) -> dict[int, int]:
+    """Base pages on each node, of the mappings that begin in [start, end)."""
+    found: dict[int, int] = {}
+    for line in Path(f"/proc/{pid}/numa_maps").read_text().splitlines():
+        address, *words = line.split()
+        if not start <= int(address, 16) < end:
+            continue
+        unit = int(next((w.split("=")[1] for w in words if w.startswith("kernelpagesize_kB=")), "4")) // 4
+        for word in words:
+            if match := re.fullmatch(r"N(\d+)=(\d+)", word):
+                node = int(match[1])
+                found[node] = found.get(node, 0) + int(match[2]) * unit
+    return found

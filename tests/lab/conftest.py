@@ -1,0 +1,84 @@
+"""Processes with known memory on the kernel that runs here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+
+from numamig.backends.linux.backend import LinuxBackend
+from numamig.testing import Area
+from tests.lab.back_door import pages_by_node
+
+WORKLOAD = Path(__file__).with_name("workload.py")
+PAGE = 4096
+
+
+@dataclass
+class LabTarget:
+    child: subprocess.Popen[str]
+    areas: tuple[Area, ...]
+    starts: tuple[int, ...]
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    def pages_by_node(self, area: int) -> dict[int, int]:
+        start = self.starts[area]
+        return pages_by_node(self.pid, start, start + self.areas[area].pages * PAGE)
+
+    def intact(self) -> bool:
+        """Whether the contents are what they were, as the process itself sees them."""
+        assert self.child.stdin and self.child.stdout
+        self.child.stdin.write("?\n")
+        self.child.stdin.flush()
+        return bool(json.loads(self.child.stdout.readline()))
+
+    def end(self) -> None:
+        self.child.kill()
+        self.child.wait()
+        for stream in (self.child.stdin, self.child.stdout):
+            if stream:
+                stream.close()
+
+
+class LabWorkshop:
+    can_pin = True
+    can_make_huge = True
+    kernel_thread = 2
+
+    def __init__(self) -> None:
+        self.backend = LinuxBackend()
+        self.unused_pid = int(Path("/proc/sys/kernel/pid_max").read_text()) - 1
+        self.targets: list[LabTarget] = []
+
+    def start(self, *areas: Area) -> LabTarget:
+        specification = json.dumps([asdict(area) for area in areas])
+        child = subprocess.Popen(
+            [sys.executable, "-S", str(WORKLOAD), specification],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        target = LabTarget(child, areas, ())
+        self.targets.append(target)
+        target.starts = tuple(json.loads(child.stdout.readline()))
+        for number, area in enumerate(areas):
+            expected = {} if area.state in ("untouched", "read") else {area.node: area.pages}
+            assert target.pages_by_node(number) == expected, "the kernel did not place the workload as it was asked to"
+        return target
+
+
+@pytest.fixture
+def workshop() -> Iterator[LabWorkshop]:
+    shop = LabWorkshop()
+    yield shop
+    for target in shop.targets:
+        target.end()

@@ -1,0 +1,146 @@
+"""The whole way: a process that numactl bound to node 0, moved by the commands that users type."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from numamig.cli import main
+from tests.lab.back_door import pages_by_node
+
+MEBIBYTES = 64
+HOLD = f"""
+import mmap, sys
+memory = mmap.mmap(-1, {MEBIBYTES} << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.madvise(int(sys.argv[1]))
+for page in range(0, {MEBIBYTES} << 20, 4096):
+    memory[page] = 1
+print("ready", flush=True)
+sys.stdin.read()
+"""
+MADV_HUGEPAGE, MADV_NOHUGEPAGE = "14", "15"
+PAGES = MEBIBYTES << 8
+
+
+@pytest.fixture
+def bound(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The pid of a process with 64 MiB that numactl bound to node 0; of small pages unless parametrized otherwise."""
+    advice = getattr(request, "param", MADV_NOHUGEPAGE)
+    command = ["numactl", "--membind=0", sys.executable, "-S", "-c", HOLD, advice]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        yield child.pid
+        child.kill()
+
+
+def numamig(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "numamig", *arguments], capture_output=True, text=True, check=False)
+
+
+def as_json(*arguments: str) -> dict[str, object]:
+    done = numamig(*arguments, "--json")
+    assert done.returncode in (0, 1), done.stderr
+    printed: dict[str, object] = json.loads(done.stdout)
+    return printed
+
+
+def outcomes(document: dict[str, object]) -> dict[str, int]:
+    found = document["outcomes"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("bound", [MADV_NOHUGEPAGE, MADV_HUGEPAGE], ids=["4KiB", "huge"], indirect=True)
+def test_move_and_replay_print_what_numa_maps_shows(bound: int, tmp_path: Path) -> None:
+    before = pages_by_node(bound)
+    assert before[0] >= PAGES
+
+    moved = as_json("move", str(bound), "--from", "0", "--to", "1")
+    first = pages_by_node(bound)
+    assert outcomes(moved)["moved"] >= PAGES
+    assert first.get(1, 0) - before.get(1, 0) == outcomes(moved)["moved"]
+    assert before[0] - first.get(0, 0) == outcomes(moved)["moved"]
+    assert moved["chosen"] == sum(outcomes(moved).values())
+    assert moved["pid"] == bound
+
+    profile = tmp_path / "to-node-2.yaml"
+    profile.write_text(
+        f"numamig: 1\ntitle: On to the node without CPUs\nbackend: linux\nsteps:\n"
+        f"  - migrate:\n      process: {{pid: {bound}}}\n      to: 2\n"
+        f"      pages: {{from: 1, kind: anon, at_least: 16MiB}}\n"
+        f"  - expect: {{moved: '== {PAGES}', busy: '== 0'}}\n"
+    )
+    replayed = as_json("replay", str(profile))
+    second = pages_by_node(bound)
+    assert replayed["passed"] is True
+    assert outcomes(replayed)["moved"] == PAGES
+    assert second.get(2, 0) - first.get(2, 0) == PAGES
+    assert first[1] - second.get(1, 0) == PAGES
+
+
+def here(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """The same command within this process, since to start another takes emulated seconds: code, stdout, stderr."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+def test_map_and_ps_agree_with_numa_maps(bound: int, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = here(capsys, "map", str(bound), "--json")
+    assert code == 0
+    for region in json.loads(out)["regions"]:
+        if region["kind"] in ("anon", "heap", "stack"):
+            shown = {int(node): count // 4096 for node, count in region["bytes_by_node"].items()}
+            assert shown == pages_by_node(bound, region["start"], region["end"]), region
+    code, out, _ = here(capsys, "ps", "--json")
+    assert code == 0
+    (mine,) = [process for process in json.loads(out) if process["pid"] == bound]
+    assert mine["bytes_by_node"]["0"] >= MEBIBYTES << 20
+
+
+def test_bad_input_is_one_line_and_moves_nothing(bound: int, capsys: pytest.CaptureFixture[str]) -> None:
+    before = pages_by_node(bound)
+    for arguments, code, words in (
+        (["move", "4194000", "--to", "1"], 4, "no process"),
+        (["move", "2", "--to", "1"], 3, "kernel thread"),
+        (["move", str(bound), "--to", "9"], 2, "node 9 does not exist"),
+        (["move", str(bound), "--to", "zero"], 2, "does not parse"),
+        (["move", str(bound), "--from", "1-", "--to", "1"], 2, "does not parse"),
+    ):
+        ended, out, err = here(capsys, *arguments)
+        assert (ended, out) == (code, "")
+        assert words in err
+        assert err.count("\n") == 1
+    assert pages_by_node(bound) == before
+
+
+def test_without_rights_it_says_which_capability(bound: int) -> None:
+    before = pages_by_node(bound)
+    command = ["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+    done = subprocess.run(
+        [*command, sys.executable, "-m", "numamig", "move", str(bound), "--to", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "CAP_SYS_PTRACE" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert pages_by_node(bound) == before
+
+
+def test_nodes_and_doctor_see_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = here(capsys, "nodes", "--json")
+    nodes = json.loads(out)["nodes"]
+    assert [(node["node"], node["cpus"]) for node in nodes] == [(0, [0]), (1, [1]), (2, [])]
+    assert nodes[0]["distances"] == {"0": 10, "1": 20, "2": 30}
+    code, out, _ = here(capsys, "doctor", "--json")
+    assert code == 0
+    assert not [finding for finding in json.loads(out)["findings"] if finding["severity"] == "error"]

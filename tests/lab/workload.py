@@ -1,0 +1,91 @@
+"""A process with known memory, for tests on a real kernel: ``workload.py JSON`` makes the areas, says where, and waits.
+
+Runs by itself and imports nothing of numamig: what it sets up must not depend on what is tested.
+"""
+
+import ctypes
+import json
+import mmap
+import os
+import platform
+import signal
+import sys
+
+PAGE, HUGE = 4096, 2 << 20
+MPOL_BIND = 2
+MADV_HUGEPAGE, MADV_NOHUGEPAGE = 14, 15
+MAP_FIXED = 0x10
+MBIND = {"x86_64": 237, "aarch64": 235}[platform.machine()]
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+class Iovec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+
+def check(result):
+    if result == -1 or result == ctypes.c_void_p(-1).value:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def make(area):
+    size = area["pages"] * PAGE
+    shared = area["state"] == "shared"
+    flags = mmap.MAP_ANONYMOUS | (mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE)
+    room = size + 2 * HUGE + PAGE
+    low = check(libc.mmap(None, room, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0))
+    start = -(-low // HUGE) * HUGE
+    # An unmapped page before and behind: neighbours must not become one mapping.
+    if start > low:
+        check(libc.munmap(low, start - low))
+    check(libc.munmap(start + size, low + room - start - size))
+    mask = (ctypes.c_ulong * 16)()
+    mask[area["node"] // 64] = 1 << (area["node"] % 64)
+    check(libc.syscall(MBIND, ctypes.c_void_p(start), ctypes.c_ulong(size), MPOL_BIND, mask, ctypes.c_ulong(1025), 0))
+    libc.madvise(start, size, MADV_HUGEPAGE if area["state"] == "huge" else MADV_NOHUGEPAGE)
+    for page in range(area["pages"]):
+        if area["state"] == "read":
+            ctypes.string_at(start + page * PAGE, 1)
+        elif area["state"] != "untouched":
+            ctypes.memset(start + page * PAGE, 1 + page % 250, 64)
+    for page in area["pinned"]:
+        # A page that lies in a pipe is referenced by it, and cannot be migrated.
+        _, into = os.pipe()
+        vector = Iovec(start + page * PAGE, PAGE)
+        check(libc.vmsplice(into, ctypes.byref(vector), 1, 0))
+    return start
+
+
+def main():
+    areas = json.loads(sys.argv[1])
+    starts = [make(area) for area in areas]
+    if any(area["state"] == "shared" for area in areas):
+        if os.fork() == 0:
+            libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+            for area, start in zip(areas, starts, strict=True):
+                if area["state"] == "shared":
+                    for page in range(area["pages"]):
+                        ctypes.string_at(start + page * PAGE, 1)
+            print(json.dumps(starts), flush=True)
+            signal.pause()
+    else:
+        print(json.dumps(starts), flush=True)
+    for _ in sys.stdin:
+        # Each line asks whether the contents are what they were.
+        intact = all(
+            ctypes.string_at(start + page * PAGE, 1)[0] == 1 + page % 250
+            for area, start in zip(areas, starts, strict=True)
+            if area["state"] in ("touched", "shared", "huge")
+            for page in range(area["pages"])
+        )
+        print(json.dumps(intact), flush=True)
+
+
+main()

@@ -1,0 +1,222 @@
+"""The backend as the engine sees it, and what doctor finds; on the machine that runs the tests."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numamig.backends.base import UNWRITTEN, Backend, MovePagesCall, MovePagesReturn
+from numamig.backends.linux import doctor
+from numamig.backends.linux.backend import LinuxBackend
+from numamig.backends.linux.capabilities import SYS_NICE, SYS_PTRACE, has_right, probe, read_rights
+from numamig.backends.linux.doctor import diagnose
+from numamig.backends.linux.ownpages import ZeroFrames, learn_zero_frames, private_pages
+from numamig.backends.linux.pagereaders import KeyReader
+from numamig.clock import VirtualClock
+from numamig.errors import RefusedError
+from numamig.model.finding import Finding, Severity
+
+PAGE = os.sysconf("SC_PAGESIZE")
+
+
+@pytest.fixture(scope="module")
+def backend() -> LinuxBackend:
+    return LinuxBackend()
+
+
+def test_it_is_a_backend(backend: LinuxBackend) -> None:
+    seam: Backend = backend  # held by mypy
+    assert seam.name == "linux"
+    assert seam.clock.now_ns() > 0
+
+
+def test_capabilities_are_those_of_this_process(backend: LinuxBackend) -> None:
+    able, rights = backend.capabilities, read_rights(Path("/proc"))
+    assert (able.kernel, able.machine) == (os.uname().release, os.uname().nodename)
+    assert not able.simulated
+    assert able.move_others == has_right(rights, SYS_PTRACE)
+    if not has_right(rights, SYS_NICE):
+        assert not able.move_shared
+    for name in ("move_others", "move_shared", "see_pfn", "huge_pages", "heat"):
+        assert (name in able.missing) is not getattr(able, name)
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/status").write_text("Name:\tx\nCapEff:\t0000000000000000\n")
+    thp = tmp_path / "sys/kernel/mm/transparent_hugepage"
+    thp.mkdir(parents=True)
+    (thp / "enabled").write_text("always madvise [never]\n")
+    able = probe(tmp_path / "proc", tmp_path / "sys", see_frames=False)
+    assert not able.move_others and "CAP_SYS_PTRACE" in able.missing["move_others"]
+    assert not able.see_pfn and "CAP_SYS_ADMIN" in able.missing["see_pfn"]
+    assert not able.huge_pages and "switched off" in able.missing["huge_pages"]
+
+
+def test_balancing_may_be_switched_off_meanwhile(tmp_path: Path) -> None:
+    switch = tmp_path / "sys/kernel/numa_balancing"
+    switch.parent.mkdir(parents=True)
+    switch.write_text("1\n")
+    backend = LinuxBackend(tmp_path, tmp_path)
+    assert backend.capabilities.balancing
+    switch.write_text("0\n")
+    assert not backend.capabilities.balancing
+
+
+def test_counters(backend: LinuxBackend) -> None:
+    counters = backend.node_counters()
+    assert set(counters.free_bytes) == {node.id for node in backend.topology().nodes}
+    assert all(free >= 0 for free in counters.free_bytes.values())
+    assert counters.vmstat["pgfault"] > 0
+
+
+def test_calls_together_answer_in_order(backend: LinuxBackend) -> None:
+    with private_pages(6 * PAGE) as own:
+        own.bytes_[: 3 * PAGE : PAGE] = 1
+        pages = own.address + np.arange(6, dtype=np.uint64) * PAGE
+        calls = [MovePagesCall(os.getpid(), pages[n : n + 1], None, 0) for n in range(6)]
+        answers = backend.move_pages_together(calls)
+        assert [int(answer.status[0]) >= 0 for answer in answers] == [True] * 3 + [False] * 3
+        assert backend.move_pages_together(calls[:1])[0].status.tolist() == answers[0].status.tolist()
+    assert backend.move_pages_together([]) == []
+
+
+def test_calls_together_are_made_at_the_same_time(backend: LinuxBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits for the others: one after the other they would wait for ever."""
+    for size in (2, 9, 3):
+        together = threading.Barrier(size, timeout=60)
+
+        def meet(*_: object, barrier: threading.Barrier = together) -> MovePagesReturn:
+            barrier.wait()
+            return MovePagesReturn(0, 0, np.array([UNWRITTEN], np.int32))
+
+        monkeypatch.setattr(backend, "move_pages", meet)
+        call = MovePagesCall(0, np.zeros(1, np.uint64), None, 0)
+        assert len(backend.move_pages_together([call] * size)) == size
+
+
+def test_zero_frames_are_learned_and_stay(backend: LinuxBackend) -> None:
+    if not backend.readers.sees_frames:
+        pytest.skip("missing: see_pfn (CAP_SYS_ADMIN)")
+    zero = learn_zero_frames(Path("/proc"), backend.topology().huge_page_size)
+    assert zero == learn_zero_frames(Path("/proc"), backend.topology().huge_page_size)
+    first, count = zero.spans[0]
+    assert zero.within(np.array([first, first + count], np.uint64)).tolist() == [True, False]
+    assert not ZeroFrames().within(np.array([first], np.uint64)).any()
+
+
+def test_memory_that_comes_later_is_looked_for_again(backend: LinuxBackend) -> None:
+    if not backend.readers.sees_frames:
+        pytest.skip("missing: see_pfn (CAP_SYS_ADMIN)")
+    clock = VirtualClock()
+    later = LinuxBackend(clock=clock)
+    first = later.readers.frame_reader
+    assert first is not None
+    assert later.readers.frame_reader is first
+    clock.sleep_ns(3600 * 10**9)
+    assert later.readers.frame_reader is first  # the same memory: nothing to learn again
+
+
+def test_a_table_that_does_not_agree_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel whose answers differ from the table: then they are what counts."""
+    liar = LinuxBackend()
+
+    def elsewhere(pid: int, addresses: np.ndarray, nodes: object = None, flags: int = 0) -> MovePagesReturn:
+        return MovePagesReturn(0, 0, np.full(len(addresses), 63, np.int32))
+
+    monkeypatch.setattr(liar, "move_pages", elsewhere)
+    reader: KeyReader = liar.readers.current()
+    assert reader is liar.readers.query_reader
+    assert not liar.capabilities.see_pfn
+
+
+def by_check(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.check: finding for finding in findings}
+
+
+def test_doctor_here(backend: LinuxBackend) -> None:
+    findings = diagnose(backend)
+    checks = [finding.check for finding in findings]
+    assert checks == [
+        "nodes", "move_pages", "moving", "rights", "rights", "rights", "yama", "pagemap", "scan", "cpuset",
+        "balancing", "demotion", "heat", "heat",
+    ]  # fmt: skip
+    assert all(finding.remedy for finding in findings if finding.severity is not Severity.OK)
+    found = by_check(findings)
+    assert found["move_pages"].severity is Severity.OK
+    assert found["moving"].severity is Severity.OK
+    if len(backend.topology().memory_nodes) == 1:
+        assert "numamig lab" in found["nodes"].remedy
+
+
+@pytest.mark.parametrize(("number", "hint"), [(1, "container"), (38, "CONFIG_MIGRATION")])
+def test_doctor_where_move_pages_is_forbidden(monkeypatch: pytest.MonkeyPatch, number: int, hint: str) -> None:
+    backend = LinuxBackend()
+    denied = MovePagesReturn(-1, number, np.array([UNWRITTEN], np.int32))
+    monkeypatch.setattr(backend, "move_pages", lambda *_: denied)
+    found = by_check(diagnose(backend))["move_pages"]
+    assert found.severity is Severity.ERROR
+    assert hint in found.remedy
+
+
+def test_doctor_where_the_architecture_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = LinuxBackend()
+
+    def unknown(*_: object) -> MovePagesReturn:
+        raise RefusedError("move_pages is not known", hint="supported: others")
+
+    monkeypatch.setattr(backend, "move_pages", unknown)
+    found = by_check(doctor._move_pages(backend))["move_pages"]
+    assert (found.severity, found.remedy) == (Severity.ERROR, "supported: others")
+
+
+def test_doctor_reads_switches(tmp_path: Path) -> None:
+    files = {
+        "sys/kernel/numa_balancing": "2",
+        "sys/kernel/yama/ptrace_scope": "1",
+        "kernel/mm/numa/demotion_enabled": "true",
+        "self/status": "Name:\tx\nCapEff:\t0000000000000000\nMems_allowed_list:\t0\n",
+        "devices/system/node/online": "0-1",
+        "devices/system/node/has_memory": "0-1",
+        "devices/system/node/node0/meminfo": "Node 0 MemTotal: 1024 kB",
+        "devices/system/node/node1/meminfo": "Node 1 MemTotal: 1024 kB",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    (tmp_path / "kernel/mm/damon/admin").mkdir(parents=True)
+    backend = LinuxBackend(tmp_path, tmp_path)
+    switches = (doctor._balancing, doctor._yama, doctor._demotion, doctor._cpuset)
+    found = by_check([look(backend) for look in switches])
+    assert {finding.severity for finding in found.values()} == {Severity.WARNING}
+    assert found["balancing"].remedy == "sysctl kernel.numa_balancing=0"
+    assert "only memory nodes 0 of 0-1" in found["cpuset"].reason
+    assert doctor._frames(backend).severity is Severity.WARNING
+    assert doctor._scan(backend).severity is Severity.ERROR
+    assert [finding.reason.split(", ")[0] for finding in doctor._heat(backend)] == [
+        "DAMON: available",
+        "idle page bitmap: not available here",
+    ]
+    assert {finding.severity for finding in doctor._rights(backend)} == {Severity.WARNING}
+
+
+def test_hugetlb_pages_are_folios_of_their_size(backend: LinuxBackend) -> None:
+    size = backend._sizes().default_bytes
+    try:
+        area = mmap.mmap(-1, 3 * size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000)
+    except OSError:
+        pytest.skip("missing: three free hugetlb pages (sysctl vm.nr_hugepages)")
+    with area:
+        area[0] = area[2 * size] = 1
+        bytes_ = np.frombuffer(area, np.uint8)
+        start = int(bytes_.__array_interface__["data"][0])
+        del bytes_
+        for asked in ((start, start + 3 * size), (start + 5, start + 2 * size + 6)):
+            (runs,) = backend.page_runs(os.getpid(), [asked])
+            assert runs.address.tolist() == [start, start + 2 * size]
+            assert runs.page_size.tolist() == [size, size]
