@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-__all__ = ["pages_by_node"]
+__all__ = ["pages_by_node", "wait_until_asleep"]
 
 
 def pages_by_node(pid: int, start: int = 0, end: int = 1 << 64) -> dict[int, int]:
@@ -21,3 +22,9 @@ def pages_by_node(pid: int, start: int = 0, end: int = 1 << 64) -> dict[int, int
                 node = int(match[1])
                 found[node] = found.get(node, 0) + int(match[2]) * unit
     return found
+
+
+def wait_until_asleep(pid: int) -> None:
+    """Wait until a process has said what it had to say and sleeps: from then on it faults no page in."""
+    while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "S":
+        os.sched_yield()

@@ -13,7 +13,7 @@ import pytest
 
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.testing import Area
-from tests.lab.back_door import pages_by_node
+from tests.lab.back_door import pages_by_node, wait_until_asleep
 
 WORKLOAD = Path(__file__).with_name("workload.py")
 PAGE = 4096
@@ -70,6 +70,7 @@ class LabWorkshop:
         target = LabTarget(child, areas, ())
         self.targets.append(target)
         target.starts = tuple(json.loads(child.stdout.readline()))
+        wait_until_asleep(child.pid)
         for number, area in enumerate(areas):
             expected = {} if area.state in ("untouched", "read") else {area.node: area.pages}
             assert target.pages_by_node(number) == expected, "the kernel did not place the workload as it was asked to"

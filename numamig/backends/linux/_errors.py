@@ -16,7 +16,8 @@ _REFUSED = frozenset({errno.EPERM, errno.EACCES})
 
 def gone(pid: int, why: str = "") -> TargetGone:
     """The process ended, or is no longer the one that was meant."""
-    return TargetGone(f"process {pid} {why or 'does not exist any more'}", pid=pid, errno=errno.ESRCH)
+    message = f"process {pid} {why}" if why else f"no process with pid {pid}"
+    return TargetGone(message, pid=pid, errno=errno.ESRCH)
 
 
 def refused(pid: int, number: int) -> RefusedError:

@@ -23,6 +23,7 @@ from numamig.backends.linux.readers import Readers
 from numamig.backends.linux.sysfs import read_free_bytes, read_text, read_topology
 from numamig.clock import Clock, SystemClock
 from numamig.errors import RefusedError, TargetGone
+from numamig.model.finding import Finding
 from numamig.model.pages import PageRuns, Ranges
 from numamig.model.process import Process, Region
 from numamig.model.topology import NodeCounters, Topology
@@ -154,3 +155,9 @@ class LinuxBackend:
         if self._hugetlb is None:
             self._hugetlb = read_hugetlb_sizes(self.proc_root, self.sys_root)
         return self._hugetlb
+
+    def diagnose(self) -> list[Finding]:
+        """What works here, by trying it out: see ``numamig.backends.linux.doctor``."""
+        from numamig.backends.linux.doctor import diagnose
+
+        return diagnose(self)

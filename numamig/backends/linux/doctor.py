@@ -62,7 +62,7 @@ def _nodes(backend: LinuxBackend) -> Finding:
         "nodes",
         WARNING,
         "this machine has one memory node: there is nowhere to move pages to",
-        "try numamig --backend simulator, or numamig lab",
+        "try numamig --backend simulator",
     )
 
 

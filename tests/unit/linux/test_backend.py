@@ -151,7 +151,7 @@ def test_doctor_here(backend: LinuxBackend) -> None:
     assert found["move_pages"].severity is Severity.OK
     assert found["moving"].severity is Severity.OK
     if len(backend.topology().memory_nodes) == 1:
-        assert "numamig lab" in found["nodes"].remedy
+        assert "--backend simulator" in found["nodes"].remedy
 
 
 @pytest.mark.parametrize(("number", "hint"), [(1, "container"), (38, "CONFIG_MIGRATION")])
