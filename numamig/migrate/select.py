@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,7 @@ class Chooser:
         self._backend = backend
         self._request = request
         self._ranges = list(ranges)
+        self._next = 0  # the first range that is not behind the cursor: there may be very many
         self._huge = huge_page_size
         self._page_size = page_size
         self._look_bytes = 0
@@ -75,7 +76,7 @@ class Chooser:
     @property
     def remaining(self) -> list[tuple[int, int]]:
         """What has not been looked at yet."""
-        return [] if self.exhausted else clip_ranges(self._ranges, self.cursor)
+        return [] if self.exhausted else list(self._ahead())
 
     def next_batch(self, most_pages: int) -> Batch:
         """At most ``most_pages`` base pages (but at least one folio); an empty batch when the ranges are exhausted.
@@ -104,11 +105,17 @@ class Chooser:
         address, size, node = PageRuns.concatenate(parts).folios()
         return Batch(address, size, node, np.full(len(address), self._request.target, np.int32))
 
+    def _ahead(self) -> Iterator[tuple[int, int]]:
+        """What lies ahead of the cursor, without a copy of it all."""
+        for number in range(self._next, len(self._ranges)):
+            start, end = self._ranges[number]
+            yield max(start, self.cursor), end
+
     def _window(self) -> list[tuple[int, int]]:
         """The next ``look_bytes`` of the ranges; no huge page is cut in two."""
         window: list[tuple[int, int]] = []
         left = self._look_bytes
-        for start, end in self.remaining:
+        for start, end in self._ahead():
             stop = min(end, -(-(start + left) // self._huge) * self._huge)
             window.append((start, stop))
             left -= stop - start
@@ -134,10 +141,7 @@ class Chooser:
         return kept, stop
 
     def _advance(self, address: int) -> None:
-        self.cursor = address
-        rest = clip_ranges(self._ranges, address)
-        if rest:
-            self.cursor = max(address, rest[0][0])
-            self._ranges = rest
-        else:
-            self.exhausted = True
+        while self._next < len(self._ranges) and self._ranges[self._next][1] <= address:
+            self._next += 1
+        self.exhausted = self._next == len(self._ranges)
+        self.cursor = address if self.exhausted else max(address, self._ranges[self._next][0])

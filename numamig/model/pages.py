@@ -76,6 +76,24 @@ class PageRuns:
         """First byte after each run."""
         return self.address + self.size_bytes.view(np.uint64)
 
+    def between(self, start: int, end: int) -> PageRuns:
+        """The folios that begin in [start, end), also where a run goes on beyond it."""
+        first = int(np.searchsorted(self.end, np.uint64(start), side="right"))
+        last = int(np.searchsorted(self.address, np.uint64(end)))
+        runs = PageRuns(
+            self.address[first:last].copy(),
+            self.page_size[first:last],
+            self.count[first:last].copy(),
+            self.node[first:last],
+        )
+        if len(runs):
+            ahead = max(0, -(-(end - int(runs.address[-1])) // int(runs.page_size[-1])))
+            runs.count[-1] = min(int(runs.count[-1]), ahead)
+            behind = max(0, -(-(start - int(runs.address[0])) // int(runs.page_size[0])))
+            runs.address[0] += np.uint64(behind * int(runs.page_size[0]))
+            runs.count[0] -= behind
+        return runs[runs.count > 0]
+
     def bytes_by_node(self) -> dict[int, int]:
         """Bytes on each node that holds any; ``UNKNOWN_NODE`` among them."""
         nodes, place = np.unique(self.node, return_inverse=True)

@@ -62,11 +62,7 @@ def placement_of_regions(backend: Backend, pid: int, regions: Sequence[Region]) 
     """Counted placement of each region, from one walk."""
     wanted = movable(regions)
     runs = PageRuns.concatenate(backend.page_runs(pid, wanted))
-    result = []
-    for region in regions:
-        first, last = np.searchsorted(runs.address, np.array([region.start, region.end], np.uint64))
-        result.append(Placement(runs[slice(int(first), int(last))].bytes_by_node()))
-    return result
+    return [Placement(runs.between(region.start, region.end).bytes_by_node()) for region in regions]
 
 
 def placement_of_process(backend: Backend, process: Process, page_size: int) -> Placement:

@@ -51,7 +51,7 @@ def make(area):
     mask[area["node"] // 64] = 1 << (area["node"] % 64)
     check(libc.syscall(MBIND, ctypes.c_void_p(start), ctypes.c_ulong(size), MPOL_BIND, mask, ctypes.c_ulong(1025), 0))
     libc.madvise(start, size, MADV_HUGEPAGE if area["state"] == "huge" else MADV_NOHUGEPAGE)
-    if area["pages"] > LARGE and area["state"] == "touched":
+    if area["pages"] > LARGE and area["state"] in ("touched", "huge"):
         ctypes.memset(start, 1, size)
         return start
     for page in range(area["pages"]):
@@ -70,7 +70,7 @@ def make(area):
 def intact(area, start):
     if area["state"] in ("untouched", "read"):
         return True
-    if area["pages"] > LARGE and area["state"] == "touched":
+    if area["pages"] > LARGE and area["state"] in ("touched", "huge"):
         return ctypes.string_at(start, area["pages"] * PAGE) == b"\1" * (area["pages"] * PAGE)
     return all(ctypes.string_at(start + page * PAGE, 1)[0] == 1 + page % 250 for page in range(area["pages"]))
 
