@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate_findings, print_job, progress_bar
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
@@ -96,7 +97,8 @@ def command(
         retry=Retry(RetryMode(retry), passes),
     )
     plan = plan_request(backend, request)
-    _narrate_plan(plan)
+    if not (dry_run and as_json):
+        _print_plan(plan, narrate=not dry_run)
     narrate_findings(plan.findings)
     if dry_run:
         if as_json:
@@ -114,14 +116,11 @@ def command(
 
 def run_visibly(backend: Backend, job: Job) -> tuple[JobSnapshot, bool]:
     """Run a job with a progress bar on stderr; ctrl-c cancels it between two steps. Whether it was interrupted."""
-    interrupted = False
-    with progress_bar(job.plan) as show:
-        try:
-            for _event in run_job(job, backend):
-                show(job.snapshot())
-        except KeyboardInterrupt:
-            interrupted = True
-            job.cancel()
+    with going_on() as wanted, progress_bar(job.plan) as show:
+        for _event in run_job(job, backend, wanted):
+            show(job.snapshot())
+        interrupted = not job.state.ended
+        job.cancel()
     return job.snapshot(), interrupted
 
 
@@ -144,12 +143,13 @@ def _kinds(text: str | None) -> frozenset[RegionKind]:
     return frozenset(RegionKind(word) for word in words)
 
 
-def _narrate_plan(plan: Plan) -> None:
+def _print_plan(plan: Plan, *, narrate: bool) -> None:
+    """On stderr where it only introduces the result, on stdout where it is the result."""
     where = ", ".join(
         f"{format_bytes(count)} on node {node}" for node, count in sorted(plan.bytes_by_node.items()) if node >= 0
     )
     click.echo(
         f"{plain(plan.process.name)} ({plan.process.pid}): {plan.regions} regions, {where or 'nothing present'}; "
         f"{plan.pages:,} pages ({format_bytes(plan.bytes)}) to node {plan.request.target}",
-        err=True,
+        err=narrate,
     )

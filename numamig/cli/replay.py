@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate_findings, print_job
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
@@ -40,11 +41,14 @@ def command(shared: Shared, profile: str, as_json: bool) -> int:
     if scenario is None and loaded.scenario is not None and (shared.backend or loaded.backend) != "linux":
         scenario = str(find_scenario(loaded.scenario, beside=Path(path).parent))
     backend = Shared(shared.backend or loaded.backend, scenario).open()
-    report = run_profile(backend, loaded, document, _Narrator())
+    with going_on() as wanted:
+        report = run_profile(backend, loaded, document, _Narrator(), wanted)
     if as_json:
         print_json(report.as_dict())
     else:
         _print(report)
+    if report.interrupted:
+        return ExitCode.INTERRUPTED
     return ExitCode.DONE if report.passed else ExitCode.PARTIAL
 
 

@@ -6,17 +6,30 @@ import threading
 from collections.abc import Callable, Iterator
 
 from numamig.backends.base import Backend
+from numamig.clock import Clock
 from numamig.errors import UsageError
 from numamig.migrate.job import Job, JobSnapshot, JobState
 from numamig.migrate.plan import Plan
 from numamig.model.events import BatchMoved, Event, PassEnded
 
-__all__ = ["JobQueue", "gap_after", "run_job"]
+__all__ = ["JobQueue", "gap_after", "nap", "run_job"]
+
+_NAP_NS = 100_000_000  # how long a wait may keep somebody waiting who wants it to end
 
 
 def gap_after(events: list[Event]) -> int:
     """Nanoseconds to wait after the step that caused ``events``."""
     return max((e.gap_ns for e in events if isinstance(e, BatchMoved | PassEnded)), default=0)
+
+
+def nap(clock: Clock, duration_ns: int, wanted: Callable[[], bool]) -> int:
+    """Sleep, but not long after it is not wanted any more; returns how long it slept, in ns."""
+    slept = 0
+    while slept < duration_ns and wanted():
+        piece = min(duration_ns - slept, _NAP_NS)
+        clock.sleep_ns(piece)
+        slept += piece
+    return slept
 
 
 def run_job(job: Job, backend: Backend, wanted: Callable[[], bool] = lambda: True) -> Iterator[Event]:
@@ -25,10 +38,9 @@ def run_job(job: Job, backend: Backend, wanted: Callable[[], bool] = lambda: Tru
     while not job.state.ended and wanted():
         events = job.step()
         yield from events
-        gap = gap_after(events)
-        if gap and not job.state.ended:
-            backend.clock.sleep_ns(gap)
-            job.waited(gap)
+        gap = 0 if job.state.ended else gap_after(events)
+        if gap:
+            job.waited(nap(backend.clock, gap, wanted))
     if not job.state.ended:
         job.state = JobState.HELD
 

@@ -12,7 +12,7 @@ from numamig.errors import FileError, TargetGone, UsageError
 from numamig.migrate.job import Job, JobSnapshot
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.preflight import demand_node
-from numamig.migrate.queue import run_job
+from numamig.migrate.queue import nap, run_job
 from numamig.migrate.request import Request, Retry
 from numamig.model.events import Event
 from numamig.model.nodeset import parse_nodeset
@@ -41,6 +41,8 @@ class Report:
     expectations: int = 0
     failed: int = 0
     """Expectations that did not hold."""
+    interrupted: bool = False
+    """Not all steps were done, because that was not wanted any more."""
 
     @property
     def outcomes(self) -> OutcomeCounts:
@@ -49,6 +51,8 @@ class Report:
     @property
     def passed(self) -> bool:
         """The profile's own expectations decide; without any, whether every chosen page is where it should be."""
+        if self.interrupted:
+            return False
         if self.expectations:
             return not self.failed
         there = self.outcomes[Outcome.MOVED] + self.outcomes[Outcome.ALREADY_THERE]
@@ -81,9 +85,15 @@ def load_profile(path: str) -> tuple[Profile, Document]:
 
 
 def run_profile(
-    backend: Backend, profile: Profile, document: Document, observe: Observer = lambda _job, _event: None
+    backend: Backend,
+    profile: Profile,
+    document: Document,
+    observe: Observer = lambda _job, _event: None,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> Report:
     """Do what a profile says. Nothing moves unless all of it can be understood on this machine.
+
+    :param wanted: asked between steps; from its first no on, nothing further is done
 
     :raises FileError: a node or a process that it names does not exist here.
     :raises RefusedError: the rights do not suffice.
@@ -95,21 +105,25 @@ def run_profile(
     )
     touched: dict[int, Process] = {}
     for step in profile.steps:
+        if not wanted():
+            break
         if step.migrate is not None:
             snapshots = []
             for process in find_processes(backend, step.migrate.process):
                 job = Job(len(report.jobs) + 1, backend, _plan(backend, step.migrate, process))
-                for event in run_job(job, backend):
+                for event in run_job(job, backend, wanted):
                     observe(job, event)
+                job.cancel()  # ended already, unless it was not wanted any more
                 snapshots.append(job.snapshot())
                 report.jobs.append(snapshots[-1])
                 touched[process.pid] = process
             report.steps.append({"migrate": [snapshot.as_dict() for snapshot in snapshots]})
         elif step.wait is not None:
-            backend.clock.sleep_ns(step.wait)
+            nap(backend.clock, step.wait, wanted)
             report.steps.append({"wait": step.wait / 1e9})
         elif step.expect is not None:
             report.steps.append({"expect": _judge(backend, step.expect, report, touched)})
+    report.interrupted = not wanted()
     report.placement = {pid: where for pid, p in touched.items() if (where := _placement(backend, p)) is not None}
     return report
 

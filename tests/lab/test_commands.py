@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,6 +85,35 @@ def test_move_and_replay_print_what_numa_maps_shows(bound: int, tmp_path: Path) 
     assert outcomes(replayed)["moved"] == PAGES
     assert second.get(2, 0) - first.get(2, 0) == PAGES
     assert first[1] - second.get(1, 0) == PAGES
+
+
+def test_ctrl_c_ends_between_two_steps_and_the_account_is_true(bound: int) -> None:
+    before = pages_by_node(bound)
+    command = [
+        sys.executable,
+        "-m",
+        "numamig",
+        "move",
+        str(bound),
+        "--from",
+        "0",
+        "--to",
+        "1",
+        "--rate",
+        "1MiB/s",
+        "--json",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as moving:
+        while pages_by_node(bound).get(1, 0) < before.get(1, 0) + 512:
+            os.sched_yield()
+        moving.send_signal(signal.SIGINT)
+        out, _ = moving.communicate()
+    after = pages_by_node(bound)
+    document = json.loads(out)
+    assert (moving.returncode, document["state"]) == (130, "cancelled")
+    assert outcomes(document)["moved"] == after[1] - before.get(1, 0)
+    assert outcomes(document)["not_tried"] > 0
+    assert document["chosen"] == sum(outcomes(document).values()) == before[0]
 
 
 def here(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
