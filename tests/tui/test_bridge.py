@@ -1,0 +1,142 @@
+"""The threads: a call that hangs leaves the console live, and on leaving they end."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from numamig.errors import UsageError
+from numamig.migrate.job import JobState
+from numamig.migrate.plan import plan_request
+from numamig.migrate.request import Request
+from tests.tui.consoles import line_with, main, press, until, world
+from tui.app import NumamigApp
+from tui.bridge import Bridge
+from tui.terminal import demand_terminal
+
+
+class Hanging:
+    """A backend in real time whose moving calls wait until they are let go."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.capabilities = replace(backend.capabilities, virtual_time=False)
+        self.let_go = threading.Event()
+        self.inside = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def move_pages(self, pid: int, addresses: Any, nodes: Any, flags: int = 2) -> Any:
+        if nodes is not None and len(addresses):
+            self.inside.set()
+            self.let_go.wait(30)
+        return self._backend.move_pages(pid, addresses, nodes, flags)
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("numamig-")]
+
+
+def wait_for(condition: Any) -> None:
+    until_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until_s, "never happened"
+        time.sleep(0.005)
+
+
+async def test_a_call_that_hangs_leaves_the_console_live() -> None:
+    made = world()
+    backend = Hanging(made.backend)
+    app = NumamigApp(backend)  # type: ignore[arg-type]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: line_with(app, "exact"))
+        await press(pilot, "m")
+        await until(pilot, lambda: line_with(app, "to move"))
+        await press(pilot, "y")
+        await until(pilot, backend.inside.is_set)
+        await until(pilot, lambda: line_with(app, "in a call for"))
+        await press(pilot, "j")
+        await until(pilot, lambda: line_with(app, "Regions  of cache 200"))
+        assert main(app).processes.cursor == (200, 1000)
+        await press(pilot, "x")
+        backend.let_go.set()
+        await until(pilot, lambda: line_with(app, "cancelled"))
+        assert app.bridge.jobs()[0].steps == 1
+
+
+async def test_on_leaving_the_threads_end() -> None:
+    before = threads()
+    app = NumamigApp(world().backend)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: line_with(app, " db "))
+        assert len(threads()) == len(before) + 3
+        await press(pilot, "q")
+    wait_for(lambda: threads() == before)
+
+
+def test_virtual_time_passes_before_an_audience() -> None:
+    made = world()
+    bridge = Bridge(made.backend, speed=0.02)
+    bridge.start()
+    try:
+        plan = plan_request(made.backend, Request(100, 1, batch_pages=256))
+        began = time.monotonic()
+        bridge.add(plan, run=True)
+        wait_for(lambda: bridge.jobs()[0].state is JobState.DONE)
+        virtual_s = sum(bridge.jobs()[0].call_ns) / 1e9
+        assert time.monotonic() - began >= 0.8 * virtual_s / 0.02
+    finally:
+        bridge.stop()
+
+
+def test_an_error_in_a_step_holds_the_job_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world()
+    plan = plan_request(made.backend, Request(100, 1))
+    bridge = Bridge(made.backend)
+
+    def broken(*_: object) -> None:
+        raise OSError(5, "it broke")
+
+    monkeypatch.setattr(made.backend, "move_pages", broken)
+    bridge.start()
+    try:
+        number = bridge.add(plan, run=True)
+        wait_for(lambda: number in bridge.problems)
+        assert "it broke" in bridge.problems[number]
+        assert bridge.jobs()[0].state is JobState.HELD
+    finally:
+        bridge.stop()
+
+
+def test_only_the_latest_plan_is_worked_out() -> None:
+    made = world()
+    bridge = Bridge(made.backend)
+    serials = [bridge.ask_plans((Request(100, node),)) for node in (0, 1, 2)]
+    bridge.start()
+    try:
+        wait_for(lambda: bridge.plans.serial == serials[-1])
+        (plan,) = bridge.plans.results
+        assert not isinstance(plan, Exception) and plan.request.target == 2
+    finally:
+        bridge.stop()
+
+
+class _Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_no_terminal_is_one_clear_line() -> None:
+    with pytest.raises(UsageError, match="needs a terminal") as caught:
+        demand_terminal(io.StringIO(), _Tty(), {"TERM": "xterm"})
+    assert "numamig ps" in str(caught.value)
+    for term in ("dumb", "", "unknown"):
+        with pytest.raises(UsageError, match=f"TERM={term}"):
+            demand_terminal(_Tty(), _Tty(), {"TERM": term})
+    demand_terminal(_Tty(), _Tty(), {"TERM": "screen"})

@@ -1,0 +1,133 @@
+"""Every default key fires the action that the help names, and no hint names a key that does nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from numamig.migrate.plan import plan_request
+from numamig.migrate.request import Request
+from tests.tui.consoles import line_with, main, press, screen_lines, until, world
+from tui.action import Situation
+from tui.actions import ACTIONS, PLAN_ACTIONS
+from tui.app import NumamigApp
+from tui.hints import hints
+from tui.screens.help import Help
+from tui.screens.main import MainScreen
+from tui.screens.plan import PlanDialog
+
+_PANES = ("processes", "regions", "map", "queue")
+
+
+async def test_every_default_key_fires(monkeypatch: pytest.MonkeyPatch) -> None:
+    fired: list[tuple[str, tuple[object, ...]]] = []
+    for method in {action.method for action in ACTIONS}:
+        assert callable(getattr(MainScreen, f"action_{method}"))
+
+        def record(self: MainScreen, *arguments: object, method: str = method) -> None:
+            fired.append((method, arguments))
+
+        monkeypatch.setattr(MainScreen, f"action_{method}", record)
+    made = world(nodes=10)
+    app = NumamigApp(made.backend, speed=1000.0)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = main(app)
+        await until(pilot, lambda: line_with(app, "exact") and line_with(app, "7f0000000000"))
+        app.bridge.add(plan_request(made.backend, Request(100, 1)), run=False)
+        await until(pilot, lambda: line_with(app, "1 held"))
+        screen.page_map.zoom(1)
+        await pilot.pause()
+        for action in ACTIONS:
+            if action.id == "palette":
+                continue  # Textual's own binding, which has priority: pressed in a test of its own
+            for pane in _PANES:
+                screen.go_to_pane(pane)
+                if action.applies(screen.situation()):
+                    break
+            else:
+                raise AssertionError(f"{action.id} applies nowhere")
+            for key in action.keys.split(","):
+                fired.clear()
+                await pilot.press(key)
+                arguments = () if action.argument is None else (action.argument,)
+                assert fired == [(action.method, arguments)], (action.id, key)
+        bound = {binding.id for _, binding in screen._bindings if binding.id in {a.id for a in ACTIONS}}
+        assert bound == {action.id for action in ACTIONS}
+
+
+async def test_every_default_key_of_the_plan_fires(monkeypatch: pytest.MonkeyPatch) -> None:
+    fired: list[tuple[str, tuple[object, ...]]] = []
+    for method in {action.method for action in PLAN_ACTIONS}:
+
+        def record(self: PlanDialog, *arguments: object, method: str = method) -> None:
+            fired.append((method, arguments))
+
+        monkeypatch.setattr(PlanDialog, f"action_{method}", record)
+    app = NumamigApp(world().backend, speed=1000.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: line_with(app, " db "))
+        await press(pilot, "m")
+        await until(pilot, lambda: isinstance(app.screen, PlanDialog))
+        for action in PLAN_ACTIONS:
+            for key in action.keys.split(","):
+                fired.clear()
+                await pilot.press(key)
+                arguments = () if action.argument is None else (action.argument,)
+                assert fired == [(action.method, arguments)], (action.id, key)
+
+
+def test_ids_and_keys_are_their_own() -> None:
+    for actions in (ACTIONS, PLAN_ACTIONS):
+        ids = [action.id for action in actions]
+        keys = [key for action in actions for key in action.keys.split(",")]
+        assert len(set(ids)) == len(ids) and len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("pane", _PANES)
+def test_hints_are_never_cut_and_never_empty_words(width: int, pane: str) -> None:
+    situation = Situation(pane=pane, process=True, mark=True, nodes=(0, 1, 2, 3), out=True, fits=False)
+    found = hints(situation, width)
+    assert found[-1][:2] == ("?", "help")
+    assert len("  ".join(f"{keys} {label}" for keys, label, _ in found)) <= width
+    for _keys, label, call in found:
+        applying = [a for a in ACTIONS if a.call == call and a.applies(situation)]
+        assert applying or label == "spot"
+
+
+async def test_help_lists_every_action_and_scrolls() -> None:
+    app = NumamigApp(world().backend, speed=1000.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "question_mark")
+        await until(pilot, lambda: isinstance(app.screen, Help) and line_with(app, "more"))
+        seen = set(screen_lines(app))
+        for _ in range(60):
+            await press(pilot, "j")
+            seen |= set(screen_lines(app))
+        text = "\n".join(seen)
+        for action in ACTIONS:
+            assert action.method == "spotlight" or action.help in text, action.id
+        await press(pilot, "escape")
+        assert app.screen is main(app)
+
+
+async def test_the_palette_runs_actions() -> None:
+    app = NumamigApp(world().backend, speed=1000.0)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: line_with(app, "exact"))
+        await press(pilot, "ctrl+p")
+        await until(pilot, lambda: line_with(app, "go to cache 200"))
+        await press(pilot, *"cache")
+        await until(pilot, lambda: not line_with(app, "go to db"))
+        await press(pilot, "enter")
+        await until(pilot, lambda: app.screen is main(app) and main(app).processes.cursor == (200, 1000))
+
+
+async def test_typing_a_filter_fires_nothing() -> None:
+    app = NumamigApp(world().backend, speed=1000.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: line_with(app, " db "))
+        await press(pilot, "slash", *"qmx.p0a")
+        assert app.screen is main(app) and main(app).spot is None and app.is_running
+        await until(pilot, lambda: line_with(app, "nothing matches 'qmx.p0a'"))
+        await press(pilot, "escape")
+        await until(pilot, lambda: line_with(app, " db "))

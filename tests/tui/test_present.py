@@ -1,0 +1,94 @@
+"""Words and numbers as the console writes them; names that would do harm."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+
+from numamig.migrate.request import Request, Retry, RetryMode
+from numamig.model.process import Region, RegionKind
+from tui.present import (
+    clock_text,
+    command_line,
+    count_text,
+    duration_text,
+    fit,
+    region_label,
+    remote_text,
+    size_text,
+    visible,
+)
+
+
+@pytest.mark.parametrize(
+    ("hostile", "harmless"),
+    [
+        ("postgres: writer", "postgres: writer"),
+        ("\x1b[2J\x1b[31mred", "␛[2J␛[31mred"),
+        ("two\nlines\r\t", "two␊lines␍␉"),
+        ("\x7f\x9b0m", "␡\\x9b0m"),
+        ("[bold]not markup[/]", "[bold]not markup[/]"),
+        ("abc\u202egnp.exe", "abc\\u202egnp.exe"),
+        ("zero\u200bwidth\ufeff", "zero\\u200bwidth\\ufeff"),
+        ("para\u2029graph", "para\\u2029graph"),
+        ("e\u0301", "é"),
+        ("z\u0335\u0321\u0489", "z\\u0335\\u0321\\u0489"),
+        ("caf\udce9", "caf\\xe9"),
+        ("数据库", "数据库"),
+        ("\U000e0041", "\\U000e0041"),
+    ],
+)
+def test_hostile_names_are_harmless(hostile: str, harmless: str) -> None:
+    assert visible(hostile) == harmless
+
+
+def test_every_character_takes_its_place_in_a_line() -> None:
+    for code in (*range(0x3000), *range(0xD800, 0xE000), 0x1F600, 0xE0001, 0x10FFFF):
+        for only_ascii in (False, True):
+            shown = visible(chr(code), only_ascii=only_ascii)
+            assert shown.isprintable() and cell_len(shown) >= 1, hex(code)
+            assert shown.isascii() or not only_ascii
+
+
+def test_ascii_only() -> None:
+    assert visible("é\x1b数", only_ascii=True) == "\\xe9\\x1b\\u6570"
+
+
+def test_fit_is_exact_in_cells() -> None:
+    assert fit("abc", 5) == "abc  "
+    assert fit("abc", 5, right=True) == "  abc"
+    assert fit("abcdefgh", 5) == "abcd…"
+    assert fit("abcdefgh", 5, keep_end=True) == "…efgh"
+    for width in range(1, 9):
+        assert cell_len(fit("数据库系统", width)) == width
+    assert fit("abc", 0) == ""
+
+
+def test_numbers() -> None:
+    assert size_text(24 << 30, estimated=True) == "~24.0G"
+    assert [count_text(n) for n in (512, 12_152, 1_090_000)] == ["512", "12.2k", "1.09M"]
+    assert [duration_text(n) for n in (250e3, 4.6e6, 19e9, 185e9)] == ["250 us", "4.6 ms", "19 s", "3:05"]
+    assert [remote_text(*pair) for pair in ((None, 5), (0, 5), (1, 500), (499, 500), (5, 5))] == [
+        "-",
+        "0%",
+        "<1%",
+        ">99%",
+        "100%",
+    ]
+    assert clock_text(41_250_000_000) == "t+0:41.2"
+
+
+def test_region_labels() -> None:
+    assert region_label(Region(0, 1, RegionKind.HEAP, "rw-p", "[heap]")) == "heap"
+    assert region_label(Region(0, 1, RegionKind.ANON, "rw-p")) == "anon"
+    assert region_label(Region(0, 1, RegionKind.SHMEM, "rw-s", "/dev/shm/a\x1bb")) == "shm a␛b"
+
+
+def test_an_act_is_a_command() -> None:
+    assert command_line(Request(7, 1), simulated=False) == "numamig move 7 --to 1"
+    request = Request(
+        7, 1, sources=(0, 2), within=((0x1000, 0x3000),), shared=True, batch_pages=64, retry=Retry(RetryMode.NEVER)
+    )
+    assert command_line(request, simulated=True) == (
+        "numamig --backend simulator move 7 --from 0,2 --to 1 --address 0x1000-0x3000 --shared --pages 64 --retry never"
+    )

@@ -1,0 +1,88 @@
+"""What an action is, and what decides whether its key does something just now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+from numamig.migrate.job import JobSnapshot
+
+__all__ = ["MAP", "MOST_NODES", "PROCESSES", "QUEUE", "REGIONS", "Action", "Situation", "bindings", "keys_text"]
+
+PROCESSES, REGIONS, MAP, QUEUE = "processes", "regions", "map", "queue"
+MOST_NODES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What decides whether a key does something, and what it is called just now."""
+
+    pane: str = PROCESSES
+    process: bool = False
+    """One is selected."""
+    mark: bool = False
+    """There is something under the cursor that can be marked."""
+    job: JobSnapshot | None = None
+    """The job that job keys act on."""
+    nodes: tuple[int, ...] = ()
+    out: bool = False
+    """``esc`` leads somewhere."""
+    fits: bool = True
+    """The page map is at the zoom at which all of it fits."""
+
+
+def _always(_: Situation) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that can be done."""
+
+    id: str
+    keys: str
+    """As in ``Binding``: the default first."""
+    method: str
+    """``action_…`` of the screen."""
+    label: str
+    """For the hints."""
+    help: str
+    group: str
+    argument: str | int | None = None
+    applies: Callable[[Situation], bool] = _always
+    say: Callable[[Situation], str] | None = None
+    """The label, where it depends."""
+    rank: int = 0
+    """Order in the hints; 0 leaves it out."""
+    shown: str = ""
+    """How the keys are written, where that is not plain."""
+
+    @property
+    def call(self) -> str:
+        return self.method if self.argument is None else f"{self.method}({self.argument!r})"
+
+
+_SYMBOLS = {
+    "full_stop": ".",
+    "slash": "/",
+    "question_mark": "?",
+    "plus": "+",
+    "equals_sign": "=",
+    "minus": "-",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "escape": "esc",
+}
+
+
+def bindings(actions: tuple[Action, ...]) -> list[Binding]:
+    """For a screen; none has priority, so that what is typed into a field stays there."""
+    return [Binding(a.keys, a.call, a.label, show=False, id=a.id) for a in actions]
+
+
+def keys_text(action: Action, *, first: bool = False) -> str:
+    """The keys as people call them: ``j down``."""
+    keys = action.keys.split(",")
+    return " ".join(_SYMBOLS.get(key, key.replace("ctrl+", "^")) for key in (keys[:1] if first else keys))

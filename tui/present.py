@@ -1,0 +1,187 @@
+"""From the model to words: names made harmless, sizes, shares and the command line that an act amounts to."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from rich.cells import cell_len, set_cell_size
+
+from numamig.migrate.job import JobSnapshot
+from numamig.migrate.plan import Plan
+from numamig.migrate.request import DEFAULT_BATCH_PAGES, Request, Retry, RetryMode
+from numamig.model.nodeset import format_nodeset
+from numamig.model.outcome import Outcome
+from numamig.model.pages import UNKNOWN_NODE
+from numamig.model.process import Region, RegionKind
+from numamig.units import format_bytes
+
+__all__ = [
+    "clock_text",
+    "command_line",
+    "count_text",
+    "duration_text",
+    "fit",
+    "kind_label",
+    "map_command",
+    "outcome_texts",
+    "region_label",
+    "remote_text",
+    "retry_text",
+    "short_size",
+    "size_text",
+    "sources_of",
+    "visible",
+]
+
+_CONTROL_PICTURES = 0x2400
+_KINDS = {RegionKind.SHMEM: "shm", RegionKind.HUGETLB: "huge"}
+
+
+def visible(text: str, *, only_ascii: bool = False) -> str:
+    """``text`` with everything that does not simply take its place in a line written out.
+
+    Names, paths and command lines are chosen by the processes looked at. Control characters would steer the terminal,
+    marks of direction and of no width would let one name pass for another, combining marks would pile up.
+    """
+    return "".join(_shown(char, only_ascii) for char in unicodedata.normalize("NFC", text))
+
+
+def _shown(char: str, only_ascii: bool) -> str:
+    code = ord(char)
+    if 0x20 <= code < 0x7F:
+        return char
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8, kept by surrogateescape
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x20 and not only_ascii:
+        return chr(_CONTROL_PICTURES + code)
+    if code == 0x7F and not only_ascii:
+        return "␡"
+    harmless = not only_ascii and unicodedata.category(char)[0] in "LNPS" and cell_len(char) > 0
+    if harmless or (char == "\u00a0" and not only_ascii):
+        return " " if char == "\u00a0" else char
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…", keep_end: bool = False) -> str:
+    """Exactly ``width`` cells of ``text``: padded, or cut with an ellipsis (at the front with ``keep_end``)."""
+    if width <= 0:
+        return ""
+    length = cell_len(text)
+    if length <= width:
+        pad = " " * (width - length)
+        return pad + text if right else text + pad
+    if keep_end:
+        tail = text
+        while cell_len(tail) > width - 1:
+            tail = tail[1:]
+        return fit(ellipsis + tail, width)
+    return set_cell_size(text, width - 1) + ellipsis
+
+
+def size_text(count: int, *, estimated: bool = False) -> str:
+    """``~24.0G``."""
+    return ("~" if estimated else "") + format_bytes(count)
+
+
+def short_size(count: int) -> str:
+    """``64M`` where ``size_text`` says ``64.0M``."""
+    return format_bytes(count).replace(".0", "")
+
+
+def remote_text(remote: int | None, total: int) -> str:
+    """Share of bytes that are not at home; ``-`` where there is no home."""
+    if remote is None or not total:
+        return "-"
+    share = 100 * remote / total
+    return "<1%" if 0 < share < 1 else ">99%" if 99 < share < 100 else f"{share:.0f}%"
+
+
+def count_text(count: int) -> str:
+    """Pages as people read them at a glance: ``512``, ``12.2k``, ``1.09M``."""
+    if count >= 1_000_000:
+        return f"{count / 1e6:.2f}M"
+    return f"{count / 1000:.1f}k" if count >= 10_000 else f"{count:,}"
+
+
+def duration_text(duration_ns: float) -> str:
+    """``250 us``, ``4.6 ms``, ``19 s``, ``3:05``: short, and plain ASCII."""
+    if duration_ns >= 120e9:
+        return f"{int(duration_ns // 60e9)}:{int(duration_ns // 1e9) % 60:02d}"
+    for unit, scale in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if duration_ns >= scale:
+            value = duration_ns / scale
+            return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+    return f"{duration_ns:.0f} ns"
+
+
+def clock_text(now_ns: int) -> str:
+    """``t+0:41.2``: virtual time since the machine began."""
+    tenths = now_ns // 100_000_000
+    return f"t+{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
+
+
+def kind_label(region: Region) -> str:
+    """``heap``, ``shm``: where there is no room for the path."""
+    return _KINDS.get(region.kind, region.kind.value)
+
+
+def region_label(region: Region, *, only_ascii: bool = False) -> str:
+    """``heap``, ``anon``, ``shm PostgreSQL.5432``, ``file postgres``: the kind, and the last part of the path."""
+    kind = kind_label(region)
+    tail = region.path.rstrip("/").rpartition("/")[2]
+    if not tail or tail.strip("[]") == kind:
+        return kind
+    return f"{kind} {visible(tail, only_ascii=only_ascii)}"
+
+
+def sources_of(plan: Plan) -> str:
+    """Nodes that a plan takes pages from: ``0,2``."""
+    request = plan.request
+    nodes = request.sources if request.sources is not None else tuple(n for n, b in plan.bytes_by_node.items() if b)
+    return format_nodeset(node for node in nodes if node not in (request.target, UNKNOWN_NODE))
+
+
+def retry_text(retry: Retry) -> str:
+    return "never" if retry.mode is RetryMode.NEVER else f"{retry.passes} passes"
+
+
+def _command(name: str, pid: int, simulated: bool) -> list[str]:
+    return ["numamig", *(["--backend", "simulator"] if simulated else []), name, str(pid)]
+
+
+def map_command(pid: int, *, simulated: bool) -> str:
+    """The command that shows the same."""
+    return " ".join(_command("map", pid, simulated))
+
+
+def command_line(request: Request, *, simulated: bool) -> str:
+    """The command that asks for the same."""
+    words = _command("move", request.pid, simulated)
+    if request.sources is not None:
+        words += ["--from", format_nodeset(request.sources)]
+    words += ["--to", str(request.target)]
+    for start, end in request.within or ():
+        words += ["--address", f"{start:#x}-{end:#x}"]
+    if request.shared:
+        words.append("--shared")
+    if request.batch_pages != DEFAULT_BATCH_PAGES:
+        words += ["--pages", str(request.batch_pages)]
+    if request.retry.mode is RetryMode.NEVER:
+        words += ["--retry", "never"]
+    elif request.retry.passes != Retry().passes:
+        words += ["--retry", "bounded", "--passes", str(request.retry.passes)]
+    return " ".join(words)
+
+
+def outcome_texts(job: JobSnapshot) -> list[str]:
+    """What became of the pages: ``moved 1.09M``, ``busy 12.2k`` … and what is left, or that it adds up."""
+    texts = [
+        f"{outcome.words} {count_text(job.outcomes[Outcome(outcome)])}" for outcome in Outcome if job.outcomes[outcome]
+    ]
+    if not texts:
+        texts = ["moved 0"]
+    if job.state.ended:
+        texts.append(f"= {job.chosen:,} chosen")
+    else:
+        texts.append(f"left {count_text(max(0, job.plan.pages - job.chosen))}")
+    return texts

@@ -1,0 +1,198 @@
+"""Colours and glyphs as plain values: which colour is node 3, what stands for "mixed", how a bar divides its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from numamig.model.outcome import Outcome
+
+__all__ = [
+    "ASCII",
+    "BACKGROUND",
+    "DARK_INK",
+    "FOREGROUND",
+    "GREY",
+    "HOME_TINT",
+    "NODE_COLOURS",
+    "NODE_COLOURS_16",
+    "UNICODE",
+    "Glyphs",
+    "apportion",
+    "blend",
+    "digit",
+    "meter",
+    "spark_rows",
+]
+
+NODE_COLOURS = ("#5AA5FF", "#E5A935", "#86EBD5", "#C25A7C", "#F7EB7D", "#8C67CF", "#EB5B36", "#9AA7B0")
+"""Colour of nodes 0 to 7; the first four stay apart for protan, deutan and tritan eyes, the digit carries the rest."""
+NODE_COLOURS_16 = ("blue", "yellow", "cyan", "magenta", "green", "red", "white", "bright_black")
+BACKGROUND = "#0d0f18"
+FOREGROUND = "#c9ced8"
+GREY = "#767d8c"
+DARK_INK = "#0d0f18"
+HOME_TINT = 0.28
+"""How much of a node's colour is left in the ground of pages that are at home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """Every glyph that is not a letter, a digit or plain punctuation."""
+
+    hatch: str
+    """Ground of nodes 0 to 7 where there is no colour."""
+    mixed: str
+    """A second node holds less, or more, than a quarter of a cell."""
+    absent: str
+    unread: str
+    full: str
+    eighths: str
+    """Steps of a horizontal bar, the empty one first."""
+    sparks: str
+    """Steps of a vertical bar, the empty one first."""
+    done: str
+    rest: str
+    lower: str
+    mark: str
+    focus: str
+    point: str
+    pressure: str
+    running: str
+    held: str
+    ended: str
+    cancelled: str
+    stopped: str
+    ok: str
+    warning: str
+    error: str
+    arrow: str
+    dot: str
+    ellipsis: str
+    slashes: str
+    times: str
+
+
+UNICODE = Glyphs(
+    hatch="░╱▒╳▚▞▤▦",
+    mixed="░▒",
+    absent="·",
+    unread="~",
+    full="█",
+    eighths=" ▏▎▍▌▋▊▉█",
+    sparks=" ▁▂▃▄▅▆▇█",
+    done="━",
+    rest="─",
+    lower="▄",
+    mark="●",
+    focus="▌",
+    point="◆",
+    pressure="▲",
+    running="▶",
+    held="‖",
+    ended="✓",
+    cancelled="✗",
+    stopped="!",
+    ok="✓",
+    warning="▲",
+    error="✗",
+    arrow="→",
+    dot="·",
+    ellipsis="…",
+    slashes="╱╱",
+    times="×",
+)
+ASCII = Glyphs(
+    hatch=":/=#+\\%*",
+    mixed=":%",
+    absent=".",
+    unread="~",
+    full="#",
+    eighths="  ..--##",
+    sparks=" ..:-=+*#",
+    done="=",
+    rest="-",
+    lower="_",
+    mark="*",
+    focus=">",
+    point="@",
+    pressure="^",
+    running=">",
+    held="|",
+    ended="+",
+    cancelled="x",
+    stopped="!",
+    ok="+",
+    warning="!",
+    error="x",
+    arrow=">",
+    dot="-",
+    ellipsis="~",
+    slashes="//",
+    times="x",
+)
+
+OUTCOME_GLYPHS = {
+    Outcome.ALREADY_THERE: "=",
+    Outcome.BUSY: "B",
+    Outcome.SHARED: "S",
+    Outcome.ABSENT: "A",
+    Outcome.UNMAPPED: "U",
+    Outcome.HINTED: "H",
+    Outcome.NO_ROOM: "N",
+    Outcome.REFUSED: "R",
+    Outcome.GONE: "G",
+}
+"""Moved is drawn full, not tried as absent."""
+
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def digit(node: int) -> str:
+    """One cell that names a node: ids from 10 on are letters, and what has no letter is ``+``."""
+    return _DIGITS[node] if 0 <= node < len(_DIGITS) else "+" if node >= 0 else "?"
+
+
+def blend(colour: str, ground: str, share: float) -> str:
+    """``share`` of ``colour`` on ``ground``, all three as ``#rrggbb``."""
+    a, b = (tuple(int(text[i : i + 2], 16) for i in (1, 3, 5)) for text in (colour, ground))
+    return "#" + "".join(f"{round(y + (x - y) * share):02x}" for x, y in zip(a, b, strict=True))
+
+
+def apportion(parts: Mapping[int, int], width: int) -> list[int]:
+    """The key that each of ``width`` cells shows, in the order of the keys.
+
+    Largest remainder, but nothing that exists is left without a cell while there are cells to take from.
+    """
+    present = [(key, size) for key, size in sorted(parts.items()) if size > 0]
+    total = sum(size for _, size in present)
+    if not total or width <= 0:
+        return []
+    present = sorted(sorted(present, key=lambda part: -part[1])[:width])
+    exact = [size * width / total for _, size in present]
+    cells = [max(1, int(share)) for share in exact]
+    while sum(cells) > width:
+        fattest = max(range(len(cells)), key=lambda i: (cells[i] > 1, cells[i] - exact[i]))
+        cells[fattest] -= 1
+    while sum(cells) < width:
+        cells[max(range(len(cells)), key=lambda i: exact[i] - cells[i])] += 1
+    return [key for (key, _), count in zip(present, cells, strict=True) for _ in range(count)]
+
+
+def meter(share: float, width: int, glyphs: Glyphs) -> tuple[str, str]:
+    """A bar filled to ``share``: what is filled, and the rest. A trace shows."""
+    steps = len(glyphs.eighths) - 1
+    filled = min(width * steps, max(1 if share > 0 else 0, round(share * width * steps)))
+    whole, part = divmod(filled, steps)
+    bar = glyphs.full * whole + (glyphs.eighths[part] if part else "")
+    return bar, glyphs.absent * (width - len(bar))
+
+
+def spark_rows(values: Sequence[float], rows: int, top: float, glyphs: Glyphs) -> list[str]:
+    """Columns of a plot as ``rows`` lines, the highest first; ``top`` is the value of a full column."""
+    steps = len(glyphs.sparks) - 1
+    heights = [min(rows * steps, max(1, round(value / top * rows * steps))) if top > 0 else 1 for value in values]
+    return [
+        "".join(glyphs.sparks[min(steps, max(0, height - row * steps))] for height in heights)
+        for row in reversed(range(rows))
+    ]

@@ -1,0 +1,235 @@
+"""Nodes, processes, regions, map and queue on one screen, or one at a time: layout, and showing what was seen."""
+
+from __future__ import annotations
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+
+from numamig.migrate.job import JobSnapshot
+from tui.action import Situation
+from tui.actions import find
+from tui.bridge import Bridge
+from tui.choice import Marks
+from tui.look import Look
+from tui.narrate import Narrator
+from tui.snapshots import Census, RegionsSeen
+from tui.widgets.bars import ActLine, Hints, Tabs, TitleBar, TooSmall
+from tui.widgets.filter import FilterBar
+from tui.widgets.jobdraw import progress_of, state_words
+from tui.widgets.mapdraw import LABEL
+from tui.widgets.nodes import NodeCards
+from tui.widgets.pagemap import PageMap
+from tui.widgets.pane import Pane
+from tui.widgets.processes import ProcessTable
+from tui.widgets.queue import JobStrip, QueuePane
+from tui.widgets.regions import RegionTable
+
+__all__ = ["LookingScreen"]
+
+_WIDE, _TALL = 100, 30
+_LEAST = (60, 20)
+_LOOK_HZ = 8
+_LEFT = 46
+
+
+class LookingScreen(Screen[None]):
+    """Reads the latest snapshots on a timer and hands them to the widgets."""
+
+    def __init__(self, look: Look, bridge: Bridge, notice: str = "") -> None:
+        super().__init__()
+        self.look = look
+        self.bridge = bridge
+        capabilities = bridge.backend.capabilities
+        self.simulated = capabilities.simulated
+        self.marks = Marks()
+        self.title_bar = TitleBar(look, capabilities, bridge.speed)
+        self.nodes = NodeCards(look)
+        self.processes = ProcessTable(look, self.marks)
+        self.processes.locked_why = capabilities.missing.get("move_others", "")
+        self.regions = RegionTable(look, self.marks)
+        self.page_map = PageMap(look)
+        self.queue = QueuePane(look)
+        self.panes: dict[str, Pane] = {
+            "processes": self.processes,
+            "regions": self.regions,
+            "map": self.page_map,
+            "queue": self.queue,
+        }
+        self.active = "processes"
+        self.spot: int | None = None
+        self.tabs = Tabs(look, {"processes": "Processes", "regions": "Regions", "map": "Map", "queue": "Queue"})
+        self.strip = JobStrip(look)
+        self.act = ActLine(look)
+        self.hints = Hints(look)
+        self.filter_bar = FilterBar()
+        self.too_small = TooSmall(look)
+        self.narrator = Narrator(notice)
+        self._notice = notice
+        self._mode = ""
+        self._census: Census | None = None
+        self._seen_regions: tuple[RegionsSeen | None, object] = (None, None)
+
+    def compose(self) -> ComposeResult:
+        yield self.title_bar
+        yield self.nodes
+        yield self.tabs
+        with Horizontal(id="middle"):
+            with Vertical(id="left"):
+                yield self.processes
+                yield self.regions
+            yield self.page_map
+        yield self.queue
+        yield self.strip
+        yield self.act
+        yield self.filter_bar
+        yield self.hints
+        yield self.too_small
+
+    def on_mount(self) -> None:
+        self.processes.focus()
+        self.set_interval(1 / _LOOK_HZ, self.look_again)
+
+    # Layout
+
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        if width < _LEAST[0] or height < _LEAST[1]:
+            mode = "tiny"
+        else:
+            mode = "wide" if width >= _WIDE and height >= _TALL else "narrow"
+        if mode != self._mode:
+            self.remove_class("wide", "narrow", "tiny")
+            self.add_class(mode)
+            self._mode = mode
+        if mode == "wide":
+            cells = next((c for c in (128, 64) if width - LABEL - c - 1 >= _LEFT), 32)
+            self.page_map.styles.width = LABEL + cells + 1
+        else:
+            self.page_map.styles.width = "1fr"
+        if mode == "narrow" and self._notice:  # there is no act line that would show it
+            self.notify(self._notice, markup=False, timeout=8)
+            self._notice = ""
+        self._arrange()
+        self.look_again()
+
+    def _arrange(self) -> None:
+        """Which panes are there: all, or the active one."""
+        one = self._mode != "wide"
+        for name, pane in self.panes.items():
+            pane.display = not one or name == self.active
+        self.query_one("#left").display = not one or self.active in ("processes", "regions")
+        self.query_one("#middle").display = not one or self.active != "queue"
+        self.nodes.small = one
+        lines = self.nodes.wanted_lines(self.size.width)
+        self.nodes.styles.height = lines
+
+    def go_to_pane(self, name: str) -> None:
+        self.active = name
+        self._arrange()
+        self.set_focus(self.panes[name])
+        self.look_again()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """By mouse, say. The event may be late: what counts is where the focus is now."""
+        name = self.focused.id if isinstance(self.focused, Pane) else None
+        if name in self.panes and name != self.active:
+            self.active = name
+            self._arrange()
+            self.look_again()
+
+    # Looking
+
+    def look_again(self) -> None:
+        """Hand the latest snapshots to the widgets; each draws only what is new to it."""
+        bridge, looker = self.bridge, self.bridge.looker
+        now_s, jobs = bridge.now_s(), bridge.jobs()
+        self.title_bar.show(bridge.backend.clock.now_ns(), looker.trouble)
+        first = self.nodes.seen is None and looker.nodes is not None
+        self.nodes.show(looker.nodes, jobs, now_s)
+        if looker.nodes is not None:
+            self.page_map.window.page_size = looker.nodes.topology.page_size
+        if first:
+            self._arrange()
+        if looker.census is not None and looker.census is not self._census:
+            self._census = looker.census
+            self.marks.forget({row.identity for row in looker.census.rows})
+            still = bool(self.processes.filter or self.marks.processes or self.filter_bar.display)
+            self.processes.show(looker.census, now_s, still=still)
+        self._show_selected(now_s)
+        self.queue.show(jobs, bridge.problems, bridge.call_in_progress())
+        job = self.queue.acting
+        self.page_map.show_next(job)
+        self._show_strip(job or (jobs[-1] if jobs else None), jobs)
+        self.tabs.show(self.active, {"queue": sum(not j.state.ended for j in jobs)})
+        self.narrator.hear(bridge.events())
+        selected = self.processes.selected
+        looking = (
+            f"numamig{' --backend simulator' if self.simulated else ''} map {selected.process.pid}" if selected else ""
+        )
+        self.act.show(self.narrator.command or looking, self.narrator.note)
+        self.hints.show(self.situation())
+        self.hints.display = not self.filter_bar.display
+        if self._mode == "tiny":
+            self.too_small.show(self._too_small(job))
+
+    def _too_small(self, job: JobSnapshot | None) -> str:
+        times, dot = self.look.glyphs.times, f" {self.look.glyphs.dot} "
+        words = [f"{_LEAST[0]}{times}{_LEAST[1]} needed, {self.size.width}{times}{self.size.height} here"]
+        if job is not None:
+            words += [f"job {job.number} {progress_of(job) * 100:.0f}%", ". p x q"]
+        return dot.join(words if job is not None else [*words, "q quits"])
+
+    def _show_selected(self, now_s: float) -> None:
+        looker, selected = self.bridge.looker, self.processes.selected
+        if (looker.regions, selected) != self._seen_regions:
+            self._seen_regions = (looker.regions, selected)
+            self.regions.show(selected, looker.regions)
+        self.page_map.show(selected, looker.regions, (looker.map, looker.overview), now_s)
+        self.bridge.watch(selected.identity if selected is not None else None, tuple(self.processes.shown))
+
+    def _show_strip(self, job: JobSnapshot | None, jobs: tuple[JobSnapshot, ...]) -> None:
+        if job is None:
+            self.strip.show(None, "", "")
+            return
+        in_call = self.bridge.call_in_progress()
+        in_call_s = in_call[1] if in_call is not None and in_call[0] == job.number else 0.0
+        others = sum(not other.state.ended for other in jobs if other.number != job.number)
+        words = state_words(job, self.bridge.problems.get(job.number, ""), in_call_s)
+        self.strip.show(job, f"{words} +{others} more" if others else words, "")
+
+    def situation(self) -> Situation:
+        """What decides which keys do something."""
+        pane = self.panes[self.active]
+        mark = self.regions.selected is not None if self.active == "regions" else self.processes.selected is not None
+        if self.active == "map":
+            mark = self.page_map.selected is not None
+        filtered = isinstance(pane, ProcessTable | RegionTable) and bool(pane.filter)
+        seen = self.bridge.looker.nodes
+        return Situation(
+            pane=self.active,
+            process=self.processes.selected is not None,
+            mark=mark,
+            job=self.queue.acting,
+            nodes=tuple(node.id for node in seen.topology.nodes) if seen is not None else (),
+            out=self.filter_bar.display or filtered or self.spot is not None or self.active != "processes",
+            fits=self.page_map.window.fits,
+        )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key that does nothing just now is let through; the hints say the same."""
+        known = find(action, parameters)
+        return known is None or known.applies(self.situation())
+
+    @on(Pane.Changed)
+    def _cursor_moved(self) -> None:
+        self._show_selected(self.bridge.now_s())
+
+    @on(PageMap.ViewChanged)
+    def _view_changed(self, event: PageMap.ViewChanged) -> None:
+        self.bridge.watch_map(event.grid, event.overview)
+
+    @on(Tabs.Chosen)
+    def _tab_chosen(self, event: Tabs.Chosen) -> None:
+        self.go_to_pane(event.pane)

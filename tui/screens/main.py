@@ -1,0 +1,208 @@
+"""The main screen: what the keys do to the panes, and what they ask the bridge to do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.binding import BindingType
+from textual.widgets import Input
+
+from numamig.migrate.job import JobState
+from tui.action import bindings
+from tui.actions import ACTIONS
+from tui.choice import Target
+from tui.form import BATCHES
+from tui.present import command_line
+from tui.screens.help import Help
+from tui.screens.looking import LookingScreen
+from tui.screens.plan import Accepted, PlanDialog
+from tui.widgets.filter import FilterBar
+from tui.widgets.pane import Pane, Table
+from tui.widgets.processes import SORTS, ProcessTable
+from tui.widgets.regions import RegionTable
+
+__all__ = ["MainScreen"]
+
+
+class MainScreen(LookingScreen):
+    """Keys change what is chosen, or ask the bridge to act; what came of it is seen at the next look."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(ACTIONS)]
+
+    # Moving about
+
+    def action_cursor(self, way: str) -> None:
+        self.processes.touched(self.bridge.now_s())
+        self.panes[self.active].move_cursor(way)
+        self.look_again()
+
+    def action_pane(self, way: int) -> None:
+        names = list(self.panes)
+        self.go_to_pane(names[(names.index(self.active) + way) % len(names)])
+
+    def action_go_in(self) -> None:
+        if self.active == "processes":
+            self.go_to_pane("regions")
+        elif self.active == "regions":
+            if self.regions.selected is not None:
+                self.page_map.go_to(self.regions.selected.start)
+            self.go_to_pane("map")
+
+    @on(Pane.Entered)
+    def _entered(self) -> None:
+        self.action_go_in()
+
+    def action_go_out(self) -> None:
+        pane = self.panes[self.active]
+        if isinstance(pane, ProcessTable | RegionTable) and (self.filter_bar.display or pane.filter):
+            self.filter_bar.value = ""
+            pane.set_filter("")
+            pane.focus()
+        elif self.spot is not None:
+            self.action_spotlight(self.spot)
+        else:
+            self.go_to_pane({"map": "regions"}.get(self.active, "processes"))
+
+    # Lists, map and nodes
+
+    def action_mark(self) -> None:
+        seen = self.processes.selected
+        region = self.page_map.selected if self.active == "map" else self.regions.selected
+        if seen is None:
+            return
+        if self.active == "processes":
+            self.marks.toggle_process(seen.identity)
+        elif region is not None:
+            self.marks.toggle_region(seen.identity, region.start)
+        pane = self.panes[self.active]
+        if isinstance(pane, Table):
+            pane.move_cursor("down")
+        self._redraw_lists()
+
+    def action_mark_all(self) -> None:
+        seen = self.processes.selected
+        if self.active == "processes":
+            self.marks.toggle_all_processes(list(self.processes.keys))
+        elif seen is not None:
+            self.marks.toggle_all_regions(seen.identity, list(self.regions.keys))
+        self._redraw_lists()
+
+    def _redraw_lists(self) -> None:
+        self.processes.refresh()
+        self.regions.refresh()
+        self.look_again()
+
+    def action_filter(self) -> None:
+        pane = self.panes[self.active]
+        if isinstance(pane, ProcessTable | RegionTable):
+            self.filter_bar.open(pane.filter)
+            self.look_again()
+
+    @on(Input.Changed, "#filter")
+    def _filter_typed(self, event: Input.Changed) -> None:
+        pane = self.panes[self.active]
+        if self.filter_bar.display and isinstance(pane, ProcessTable | RegionTable):
+            pane.set_filter(event.value)
+            self._show_selected(self.bridge.now_s())
+
+    @on(Input.Submitted, "#filter")
+    def _filter_kept(self) -> None:
+        self.panes[self.active].focus()
+
+    @on(FilterBar.Closed)
+    def _filter_closed(self) -> None:
+        self.filter_bar.display = False
+        self.look_again()
+
+    def action_sort(self) -> None:
+        orders = list(SORTS)
+        self.processes.set_sort(orders[(orders.index(self.processes.sort) + 1) % len(orders)], reverse=False)
+
+    def action_sort_reverse(self) -> None:
+        self.processes.set_sort(self.processes.sort, reverse=not self.processes.reversed)
+
+    def action_zoom(self, way: int) -> None:
+        self.page_map.zoom(way)
+        self.look_again()
+
+    def action_fit(self) -> None:
+        self.page_map.fit()
+        self.look_again()
+
+    def action_spotlight(self, node: int) -> None:
+        self.spot = None if self.spot == node else node
+        self.processes.spot = self.regions.spot = self.spot
+        self.nodes.show_spot(self.spot)
+        self.page_map.show_spot(self.spot)
+        self._redraw_lists()
+
+    # What is moved
+
+    def targets(self) -> tuple[Target, ...]:
+        """What a plan would be for: marked processes, marked regions, the region under the cursor, or the process."""
+        seen = self.processes.selected
+        if self.active == "processes" and self.marks.processes:
+            marked = [self.processes.seen(identity) for identity in sorted(self.marks.processes)]
+            return tuple(Target(row) for row in marked if row is not None)
+        if seen is None:
+            return ()
+        if self.regions.marked:
+            return (Target(seen, self.regions.marked),)
+        if self.active == "regions" and self.regions.selected is not None:
+            return (Target(seen, (self.regions.selected,)),)
+        return (Target(seen),)
+
+    def action_plan(self) -> None:
+        seen, targets = self.bridge.looker.nodes, self.targets()
+        if seen is not None and targets and seen.topology.memory_nodes:
+            self.app.push_screen(PlanDialog(self.look, self.bridge, targets, seen.topology), self._accepted)
+
+    def _accepted(self, accepted: Accepted | None) -> None:
+        if accepted is None:
+            return
+        plans, run = accepted
+        for plan in plans:
+            number = self.bridge.add(plan, run=run)
+            self.narrator.say(
+                command_line(plan.request, simulated=self.simulated), f"job {number} {'started' if run else 'held'}"
+            )
+        self.look_again()
+
+    def action_step(self) -> None:
+        job = self.queue.acting
+        if job is not None:
+            self.bridge.step(job.number)
+            self.look_again()
+
+    def action_run_pause(self) -> None:
+        job = self.queue.acting
+        if job is not None:
+            running = job.state is JobState.RUNNING
+            (self.bridge.hold if running else self.bridge.run)(job.number)
+            self.narrator.note = f"job {job.number} {'paused' if running else 'runs'}"
+            self.look_again()
+
+    def action_cancel(self) -> None:
+        job = self.queue.acting
+        if job is not None:
+            self.bridge.cancel(job.number)
+            self.look_again()
+
+    def action_batch(self, way: int) -> None:
+        job = self.queue.acting
+        if job is not None:
+            pages = job.batch_pages * 2 if way > 0 else job.batch_pages // 2
+            self.bridge.set_batch(job.number, max(BATCHES[0], min(BATCHES[-1], pages)))
+            self.look_again()
+
+    # The rest
+
+    def action_help(self) -> None:
+        self.app.push_screen(Help(self.look))
+
+    def action_command_palette(self) -> None:
+        self.app.action_command_palette()
+
+    async def action_quit(self) -> None:
+        await self.app.action_quit()

@@ -1,0 +1,54 @@
+"""What the terminal can show: colours, glyphs, and whether it is a terminal at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import IO
+
+from rich.console import Console
+
+from numamig.errors import UsageError
+
+__all__ = ["Colours", "Terminal", "demand_terminal", "detect"]
+
+
+class Colours(Enum):
+    """How many."""
+
+    NONE = 0
+    SIXTEEN = 16
+    MANY = 256
+    """256 or more: rich finds the nearest to a colour that is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What to draw with."""
+
+    colours: Colours
+    ascii: bool
+
+
+def detect(environ: Mapping[str, str], *, only_ascii: bool = False) -> Terminal:
+    """Read it from the environment as Textual does: NO_COLOR counts even when it is empty."""
+    if "NO_COLOR" in environ:
+        return Terminal(Colours.NONE, only_ascii)
+    system = environ.get("TEXTUAL_COLOR_SYSTEM", "auto")
+    if system == "auto":
+        system = Console(force_terminal=True, _environ=environ).color_system or ""
+    if system in ("256", "truecolor"):
+        return Terminal(Colours.MANY, only_ascii)
+    return Terminal(Colours.SIXTEEN if system else Colours.NONE, only_ascii)
+
+
+def demand_terminal(stdin: IO[str], stdout: IO[str], environ: Mapping[str, str]) -> None:
+    """
+    :raises UsageError: keys cannot be read from there, or nothing can be drawn there.
+    """
+    hint = "numamig ps prints placement, numamig replay runs a profile, both without a terminal"
+    if not stdin.isatty() or not stdout.isatty():
+        raise UsageError("the console needs a terminal on stdin and stdout", hint=hint)
+    if environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
+        raise UsageError(f"the console cannot draw on TERM={environ.get('TERM', '')!s}", hint=hint)
