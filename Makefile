@@ -27,8 +27,9 @@ check: setup-dev
 
 # The same on real kernels with three memory nodes, booted for the purpose.
 lab-test: setup-lab
+	@$(BIN)/python -m compileall -q numamig tests
 	$(BIN)/python -m numamig.lab $(foreach kernel,$(KERNELS),--kernel $(kernel)) -- \
-	  $(abspath $(BIN))/python -m pytest -p no:cacheprovider -p no:xdist tests/lab
+	  env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(abspath $(BIN))/python -m pytest -c tests/lab/pytest.ini tests/lab
 
 setup:
 	@tools/setup.sh $(VENV) run
