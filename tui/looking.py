@@ -20,7 +20,7 @@ from tui.snapshots import Census, Identity, MapSeen, NodesSeen, ProcessSeen, Reg
 
 __all__ = ["Looker"]
 
-_DUTY = 0.02
+_DUTY = 0.012
 """Share of a CPU that one kind of look may take."""
 _BUSY_DUTY = 0.3
 """The same for the map of a process whose pages are moving. The first round over all processes takes what it needs."""
@@ -156,6 +156,12 @@ class Looker:
 
         identity = max(here, key=urgency)
         page_size = self.nodes.topology.page_size if self.nodes is not None else 4096
+        before = (
+            self._placements.get(identity),
+            identity in self._locked,
+            identity in self._gone,
+            identity in self._asked,
+        )
         try:
             self._placements[identity] = placement_of_process(self.backend, self._processes[identity], page_size)
             self._locked.discard(identity)
@@ -164,7 +170,8 @@ class Looker:
         except TargetGone:
             self._gone.setdefault(identity, now)
         self._asked[identity] = self._now_s()
-        self._publish()
+        if before != (self._placements.get(identity), identity in self._locked, identity in self._gone, True):
+            self._publish()
 
     def _look_at_regions(self, watch: Watch) -> None:
         identity = watch.identity

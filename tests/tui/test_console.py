@@ -34,12 +34,12 @@ async def test_the_overview(monkeypatch: pytest.MonkeyPatch) -> None:
         assert lines[1].startswith(" 0  cpu 0-1  DRAM") and "2  no cpu  DRAM" in lines[1]
         assert lines[1].endswith("distance 0  10 20 20")
         assert line_with(app, "     100 db")[:45].rstrip() == "     100 db           12.0M 0░░░░1    67% 1"
-        assert line_with(app, "     200 ")[:45] == "     200 cache         2.0M 2▒▒▒▒▒▒▒    - *"
-        assert line_with(app, "     300 ")[:45] == "     300 tiny           64K 0          0% 0"
+        assert line_with(app, "     200 ")[:45].rstrip() == "     200 cache         2.0M 2▒▒▒▒▒▒▒    - *"
+        assert line_with(app, "     300 ")[:45].rstrip() == "     300 tiny           64K 0          0% 0"
         assert line_with(app, " 7f0000000000 anon")[:45].rstrip() == " 7f0000000000 anon         8.0M  0░░░1    50%"
         assert line_with(app, "Map  db 100 · cell 16K = 4 pages")
         assert line_with(app, " heap ")[46:] == "    heap ◆░░░░░░░" + "0░░░░░░░" * 7
-        assert line_with(app, " +4M ")[46:] == "    +4M " + "1       " * 7 + "1"
+        assert line_with(app, " +4M ")[46:] == "     +4M " + "1       " * 7 + "1"
 
 
 async def test_filter_mark_plan_and_move() -> None:
@@ -185,7 +185,7 @@ async def test_hostile_names_stay_in_their_place() -> None:
     made = world()
     evil = Backing.untouched(8)
     process = SimProcess(
-        666, "\x1b[2Jx\n[red]", user="\u202etoor", regions=[SimRegion(ANON, evil, path="/tmp/\x1b]0;pwned\x07")]
+        666, "\x1b[2Jx\n[red]", user="\u202etoor", regions=[SimRegion(ANON, evil, path="/srv/\x1b]0;pwned\x07")]
     )
     made.backend.machine.add(process)
     app = console(made, ascii=True)

@@ -183,7 +183,7 @@ class LookingScreen(Screen[None]):
 
     def _show_selected(self, now_s: float) -> None:
         looker, selected = self.bridge.looker, self.processes.selected
-        if (looker.regions, selected) != self._seen_regions:
+        if looker.regions is not self._seen_regions[0] or selected is not self._seen_regions[1]:
             self._seen_regions = (looker.regions, selected)
             self.regions.show(selected, looker.regions)
         self.page_map.show(selected, looker.regions, (looker.map, looker.overview), now_s)

@@ -11,7 +11,7 @@ from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.topology import Topology
 from tui.form import FIELDS, HOME, Form
-from tui.look import Look, Spans
+from tui.look import Look, Spans, width_of
 from tui.present import command_line, remote_text, short_size, size_text
 from tui.widgets.bars import machine_spans
 
@@ -37,7 +37,8 @@ def plan_lines(
     command = command_line(form.requests()[0], simulated=capabilities.simulated)
     more = f"  and {len(form.targets) - 1} more" if len(form.targets) > 1 else ""
     act: Spans = [(" $ ", look.bold), (look.fit(command, width - 4 - len(more)).rstrip() + more, look.label)]
-    foot = [[], act, _keys(look, bool(errors) or any(plan.errors for plan in plans), note)]
+    blocked = bool(errors) or any(plan.errors for plan in plans)
+    foot = [[], act, _keys(look, width, blocked=blocked, note=note)]
     findings = _findings(look, plans, errors, results is None)
     while len(head) + len(findings) + len(foot) > most and [] in (part := foot if [] in foot else head):
         part.remove([])
@@ -147,16 +148,15 @@ def _findings(look: Look, plans: tuple[Plan, ...], errors: tuple[NumamigError, .
     return lines or [[]]
 
 
-def _keys(look: Look, blocked: bool, note: str) -> Spans:
+def _keys(look: Look, width: int, *, blocked: bool, note: str) -> Spans:
+    """Keys of the dialog, as many as fit whole; what runs or leaves comes first."""
     if note:
-        return [(f" {note}", look.bold), ("   esc", look.bold), (" back", look.label)]
-    run: Spans = (
-        [] if blocked else [(" y", look.bold), (" run  ", look.label), ("s", look.bold), (" queue held  ", look.label)]
-    )
-    return [
-        *(run or [(" ", look.plain)]),
-        ("j k", look.bold), (" field  ", look.label),
-        ("h l", look.bold), (" value  ", look.label),
-        ("0-9", look.bold), (" node  ", look.label),
-        ("esc", look.bold), (" back", look.label),
-    ]  # fmt: skip
+        return [(f" {note}", look.bold), ("  esc", look.bold), (" back", look.label)]
+    run = [] if blocked else [("y", "run"), ("s", "queue held")]
+    spans: Spans = []
+    for key, label in (*run, ("esc", "back"), ("j k", "field"), ("h l", "value"), ("0-9", "node")):
+        piece: Spans = [("  " if spans else " ", look.plain), (key, look.bold), (f" {label}", look.label)]
+        if width_of([*spans, *piece]) > width:
+            break
+        spans += piece
+    return spans

@@ -185,7 +185,8 @@ def minimap(look: Look, view: MapView, total_bytes: int) -> Spans:
         if inside and look.mono:
             style = style + look.reverse
         elif not inside and not look.mono and kind_of(code) >= PURE:
-            char, style = look.glyphs.lower, look.ink(nodes_of(code)[0])
+            node = nodes_of(code)[0]
+            char, style = look.glyphs.lower, look.ink(node) if view.spot in (None, node) else look.dim
         spans.append((char, style))
     return spans
 

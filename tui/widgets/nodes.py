@@ -73,8 +73,9 @@ class NodeCards(Lines):
         self.small = False
 
     def show(self, seen: NodesSeen | None, jobs: Iterable[JobSnapshot], now_s: float) -> None:
-        if self.traffic.sample(jobs, now_s) or seen is not self.seen:
-            self.seen = seen
+        before, self.seen = self.seen, seen
+        free = [s.counters.free_bytes if s is not None else None for s in (before, seen)]
+        if self.traffic.sample(jobs, now_s) or free[0] != free[1]:
             self.refresh()
 
     def show_spot(self, spot: int | None) -> None:

@@ -23,7 +23,7 @@ __all__ = ["PageMap"]
 
 _FLASH_AGAIN_S = 1.0
 _FLASH_FROM = 0.05
-_STALE_S = 8.0
+_STALE_S = 15.0
 _FOOT = 2
 """Readout and legend."""
 
@@ -86,7 +86,8 @@ class PageMap(Pane):
             if (self._standing, self._problem) != (regions.standing, regions.problem):
                 self._standing, self._problem = regions.standing, regions.problem
                 self.refresh()
-            self._view(changed=self.window.set_regions(regions.regions))
+            if self.window.set_regions(regions.regions):
+                self._view(changed=True)
         seen, overview = (m if m is not None and m.identity == identity else None for m in maps)
         if seen is not None and seen is not self._seen:
             self._take(seen)

@@ -120,6 +120,8 @@ class Table(Pane, Generic[Key]):
 
     def set_keys(self, keys: Sequence[Key]) -> None:
         """Other rows, or the same in another order: the cursor stays with what it is on, or else where it is."""
+        if keys == self.keys and (self.cursor is not None or not keys):
+            return
         at = self._index()
         self.keys = keys
         if self.cursor not in keys:

@@ -41,7 +41,10 @@ class ProcessTable(Table[Identity]):
         :param still: rows must keep their order, because marks or a filter refer to it
         """
         self.census = census
-        self._rows = {row.identity: row for row in census.rows}
+        rows = {row.identity: row for row in census.rows}
+        if rows != self._rows:
+            self._rows = rows
+            self.refresh()
         quiet = now_s - max(self._sorted_at, self._touched_at) >= _RESORT_S
         first_time = census.complete and not self._complete
         self._complete = self._complete or census.complete
@@ -64,6 +67,7 @@ class ProcessTable(Table[Identity]):
 
     def set_filter(self, text: str) -> None:
         self.filter = text.strip()
+        self.refresh()
         self.set_keys(self._ordered())
         self._reveal()
 

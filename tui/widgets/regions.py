@@ -28,6 +28,8 @@ class RegionTable(Table[int]):
         self.spot: int | None = None
         self.filter = ""
         self._rows: dict[int, tuple[Region, Placement | None]] = {}
+        self._about: object = None
+        """What else the drawing depends on; nothing is drawn anew while it stays."""
 
     def show(self, process: ProcessSeen | None, seen: RegionsSeen | None) -> None:
         if seen is not None and (process is None or seen.identity != process.identity):
@@ -36,13 +38,18 @@ class RegionTable(Table[int]):
         self.process, self.seen = process, seen
         regions = seen.regions if seen is not None else ()
         placements = seen.placements if seen is not None else None
-        self._rows = {r.start: (r, placements[i] if placements is not None else None) for i, r in enumerate(regions)}
+        rows = {r.start: (r, placements[i] if placements is not None else None) for i, r in enumerate(regions)}
+        about = (process.home if process is not None else None, seen is None, seen.problem if seen is not None else "")
+        if other or rows != self._rows or about != self._about:
+            self._rows, self._about = rows, about
+            self.refresh()
         if other:
             self.cursor, self._top = None, 0
         self._apply()
 
     def set_filter(self, text: str) -> None:
         self.filter = text.strip()
+        self.refresh()
         self._apply()
         self._reveal()
 
