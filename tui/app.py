@@ -103,5 +103,5 @@ def run_console(
 
     :raises UsageError: there is no terminal here that a console could be drawn on.
     """
-    demand_terminal(sys.stdin, sys.stdout, os.environ)
+    demand_terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
     return NumamigApp(backend, ascii=ascii, speed=speed, notice=notice).run() or 0

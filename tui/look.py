@@ -12,7 +12,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.present import fit, visible
+from numamig.text import plain
+from tui.present import fit
 from tui.ramps import (
     ASCII,
     BACKGROUND,
@@ -141,7 +142,7 @@ class Look:
 
     def shown(self, text: str) -> str:
         """Hostile text, harmless."""
-        return visible(text, only_ascii=self.ascii)
+        return plain(text, only_ascii=self.ascii)
 
     def fit(self, text: str, width: int, *, right: bool = False, keep_end: bool = False) -> str:
         return fit(text, width, right=right, ellipsis=self.glyphs.ellipsis, keep_end=keep_end)

@@ -1,8 +1,6 @@
-"""From the model to words: names made harmless, sizes, shares and the command line that an act amounts to."""
+"""From the model to words: sizes, shares and the command line that an act amounts to."""
 
 from __future__ import annotations
-
-import unicodedata
 
 from rich.cells import cell_len, set_cell_size
 
@@ -13,6 +11,7 @@ from numamig.model.nodeset import format_nodeset
 from numamig.model.outcome import Outcome
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Region, RegionKind
+from numamig.text import plain
 from numamig.units import format_bytes
 
 __all__ = [
@@ -30,36 +29,9 @@ __all__ = [
     "short_size",
     "size_text",
     "sources_of",
-    "visible",
 ]
 
-_CONTROL_PICTURES = 0x2400
 _KINDS = {RegionKind.SHMEM: "shm", RegionKind.HUGETLB: "huge"}
-
-
-def visible(text: str, *, only_ascii: bool = False) -> str:
-    """``text`` with everything that does not simply take its place in a line written out.
-
-    Names, paths and command lines are chosen by the processes looked at. Control characters would steer the terminal,
-    marks of direction and of no width would let one name pass for another, combining marks would pile up.
-    """
-    return "".join(_shown(char, only_ascii) for char in unicodedata.normalize("NFC", text))
-
-
-def _shown(char: str, only_ascii: bool) -> str:
-    code = ord(char)
-    if 0x20 <= code < 0x7F:
-        return char
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8, kept by surrogateescape
-        return f"\\x{code - 0xDC00:02x}"
-    if code < 0x20 and not only_ascii:
-        return chr(_CONTROL_PICTURES + code)
-    if code == 0x7F and not only_ascii:
-        return "␡"
-    harmless = not only_ascii and unicodedata.category(char)[0] in "LNPS" and cell_len(char) > 0
-    if harmless or (char == "\u00a0" and not only_ascii):
-        return " " if char == "\u00a0" else char
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…", keep_end: bool = False) -> str:
@@ -131,7 +103,7 @@ def region_label(region: Region, *, only_ascii: bool = False) -> str:
     tail = region.path.rstrip("/").rpartition("/")[2]
     if not tail or tail.strip("[]") == kind:
         return kind
-    return f"{kind} {visible(tail, only_ascii=only_ascii)}"
+    return f"{kind} {plain(tail, only_ascii=only_ascii)}"
 
 
 def sources_of(plan: Plan) -> str:

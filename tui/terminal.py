@@ -43,12 +43,13 @@ def detect(environ: Mapping[str, str], *, only_ascii: bool = False) -> Terminal:
     return Terminal(Colours.SIXTEEN if system else Colours.NONE, only_ascii)
 
 
-def demand_terminal(stdin: IO[str], stdout: IO[str], environ: Mapping[str, str]) -> None:
+def demand_terminal(stdin: IO[str], stdout: IO[str], stderr: IO[str], environ: Mapping[str, str]) -> None:
     """
     :raises UsageError: keys cannot be read from there, or nothing can be drawn there.
     """
     hint = "numamig ps prints placement, numamig replay runs a profile, both without a terminal"
-    if not stdin.isatty() or not stdout.isatty():
-        raise UsageError("the console needs a terminal on stdin and stdout", hint=hint)
+    # Textual draws on stderr, so that has to be one as well.
+    if not (stdin.isatty() and stdout.isatty() and stderr.isatty()):
+        raise UsageError("the console needs a terminal on stdin, stdout and stderr", hint=hint)
     if environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
         raise UsageError(f"the console cannot draw on TERM={environ.get('TERM', '')!s}", hint=hint)

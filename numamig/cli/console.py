@@ -17,7 +17,7 @@ def open_console(shared: Shared, *, ascii_only: bool, speed: float) -> int:
     """
     from tui.terminal import demand_terminal
 
-    demand_terminal(sys.stdin, sys.stdout, os.environ)
+    demand_terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
     backend = shared.open(otherwise="auto")
     notice = ""
     if shared.backend is None and shared.scenario is None and backend.capabilities.simulated:

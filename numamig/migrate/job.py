@@ -73,10 +73,11 @@ class JobSnapshot:
 
     @property
     def progress(self) -> float:
-        """Share of the planned pages that have an outcome, 0 to 1."""
+        """Share of the planned pages that had their turn, 0 to 1; what a job ended before does not count as reached."""
         if self.state is JobState.DONE:
             return 1.0
-        return min(1.0, self.chosen / self.plan.pages) if self.plan.pages else 0.0
+        tried = self.chosen - self.outcomes[Outcome.NOT_TRIED]
+        return min(1.0, tried / self.plan.pages) if self.plan.pages else 0.0
 
     @property
     def pages_per_second(self) -> float:

@@ -134,9 +134,11 @@ class _Tty(io.StringIO):
 
 def test_no_terminal_is_one_clear_line() -> None:
     with pytest.raises(UsageError, match="needs a terminal") as caught:
-        demand_terminal(io.StringIO(), _Tty(), {"TERM": "xterm"})
+        demand_terminal(io.StringIO(), _Tty(), _Tty(), {"TERM": "xterm"})
     assert "numamig ps" in str(caught.value)
     for term in ("dumb", "", "unknown"):
         with pytest.raises(UsageError, match=f"TERM={term}"):
-            demand_terminal(_Tty(), _Tty(), {"TERM": term})
-    demand_terminal(_Tty(), _Tty(), {"TERM": "screen"})
+            demand_terminal(_Tty(), _Tty(), _Tty(), {"TERM": term})
+    demand_terminal(_Tty(), _Tty(), _Tty(), {"TERM": "screen"})
+    with pytest.raises(UsageError, match="needs a terminal"):
+        demand_terminal(_Tty(), _Tty(), io.StringIO(), {"TERM": "screen"})

@@ -16,6 +16,12 @@ from numamig.text import plain
         ("raw\udcff", "raw\\xff"),
         ("\u3164", "\\u3164"),
         ("non\u00a0breaking", "non breaking"),
+        ("zero\u200bwidth\ufeff", "zero\\u200bwidth\\ufeff"),
+        ("para\u2029graph", "para\\u2029graph"),
+        ("e\u0301", "é"),
+        ("z\u0335\u0321\u0489", "z\\u0335\\u0321\\u0489"),
+        ("数据库", "数据库"),
+        ("\U000e0041", "\\U000e0041"),
     ],
 )
 def test_what_could_steer_or_deceive_is_made_visible(hostile: str, harmless: str) -> None:

@@ -17,7 +17,7 @@ from tui.narrate import Narrator
 from tui.snapshots import Census, RegionsSeen
 from tui.widgets.bars import ActLine, Hints, Tabs, TitleBar, TooSmall
 from tui.widgets.filter import FilterBar
-from tui.widgets.jobdraw import progress_of, state_words
+from tui.widgets.jobdraw import state_words
 from tui.widgets.mapdraw import LABEL
 from tui.widgets.nodes import NodeCards
 from tui.widgets.pagemap import PageMap
@@ -178,7 +178,7 @@ class LookingScreen(Screen[None]):
         times, dot = self.look.glyphs.times, f" {self.look.glyphs.dot} "
         words = [f"{_LEAST[0]}{times}{_LEAST[1]} needed, {self.size.width}{times}{self.size.height} here"]
         if job is not None:
-            words += [f"job {job.number} {progress_of(job) * 100:.0f}%", ". p x q"]
+            words += [f"job {job.number} {job.progress * 100:.0f}%", ". p x q"]
         return dot.join(words if job is not None else [*words, "q quits"])
 
     def _show_selected(self, now_s: float) -> None:

@@ -9,7 +9,7 @@ from tui.look import Look, Spans, width_of
 from tui.present import count_text, duration_text, outcome_texts, size_text, sources_of
 from tui.ramps import OUTCOME_GLYPHS, apportion, spark_rows
 
-__all__ = ["job_line", "outcome_line", "progress_of", "scale_of", "spark_lines", "state_words", "way_of"]
+__all__ = ["job_line", "outcome_line", "scale_of", "spark_lines", "state_words", "way_of"]
 
 _LEFT = 99
 
@@ -61,7 +61,7 @@ def job_line(look: Look, job: JobSnapshot, width: int, *, words: str, bold: bool
         (f"{size_text(job.plan.bytes):>6}  ", look.plain),
     ]
     rate = format_rate(job.pages_per_second * job.plan.page_size) if job.outcomes[Outcome.MOVED] else ""
-    progress = progress_of(job)
+    progress = job.progress
     tail: Spans = [(f" {progress * 100:>3.0f}% {rate:>9} {_time(job):>7}  ", look.plain)]
     words = look.shown(words)
     room = width - width_of(head) - width_of(tail)
@@ -78,14 +78,6 @@ def job_line(look: Look, job: JobSnapshot, width: int, *, words: str, bold: bool
         *tail,
         (look.fit(words, for_words), look.plain),
     ]
-
-
-def progress_of(job: JobSnapshot) -> float:
-    """Share of the planned pages that had their turn, 0 to 1; what a job ended before does not count as reached."""
-    if job.state is JobState.DONE:
-        return 1.0
-    tried = job.chosen - job.outcomes[Outcome.NOT_TRIED]
-    return min(1.0, tried / job.plan.pages) if job.plan.pages else 0.0
 
 
 def _time(job: JobSnapshot) -> str:
