@@ -336,11 +336,12 @@ class ConformanceSuite:
     def test_moving_changes_free_memory_and_counters(
         self, workshop: Workshop, backend: Backend, here: int, there: int
     ) -> None:
-        target = workshop.start(Area(4096, here))
+        pages = 12_288
+        target = workshop.start(Area(pages, here))
         before = backend.node_counters()
-        backend.move_pages(target.pid, addresses(target, 0, 4096), everywhere(there, 4096))
+        backend.move_pages(target.pid, addresses(target, 0, pages), everywhere(there, pages))
         after = backend.node_counters()
-        assert after.vmstat["pgmigrate_success"] - before.vmstat["pgmigrate_success"] >= 4096
-        # Others allocate meanwhile on a real machine: half of what moved must show.
-        assert before.free_bytes[there] - after.free_bytes[there] >= 2048 * PAGE
+        assert after.vmstat["pgmigrate_success"] - before.vmstat["pgmigrate_success"] >= pages
+        # Others give memory back meanwhile on a real machine: a quarter of what moved must show.
+        assert before.free_bytes[there] - after.free_bytes[there] >= pages // 4 * PAGE
         assert after.taken_ns > before.taken_ns
