@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from numamig.errors import FileError
 
-__all__ = ["DEFAULT_SCENARIO", "find_profile", "find_scenario", "profiles_folder", "shipped_profiles"]
+__all__ = ["DEFAULT_SCENARIO", "find_profile", "find_scenario", "profiles_folder"]
 
 DEFAULT_SCENARIO = "four-node-db"
 
@@ -16,11 +17,6 @@ def profiles_folder() -> Path:
     package = Path(__file__).parent
     installed = package / "profiles"
     return installed if installed.is_dir() else package.parent / "profiles"
-
-
-def shipped_profiles() -> list[Path]:
-    """In the order of their names."""
-    return sorted(profiles_folder().glob("*.yaml"))
 
 
 def find_profile(name: str) -> Path:
@@ -36,16 +32,21 @@ def find_scenario(name: str, beside: Path | None = None) -> Path:
 
     :raises FileError: none of these exists.
     """
-    if beside is not None and (beside / name).is_file():
+    if beside is not None and os.path.exists(beside / name):
         return beside / name
-    return _find(name.removeprefix("scenarios/"), profiles_folder() / "scenarios")
+    return _find(name, profiles_folder() / "scenarios", name.removeprefix("scenarios/"))
 
 
-def _find(name: str, folder: Path) -> Path:
-    if Path(name).is_file():
+def _find(name: str, folder: Path, shipped_as: str | None = None) -> Path:
+    # exists() of os.path answers, where Path's raises: a name too long, a folder that may not be entered.
+    if os.path.exists(name):
         return Path(name)
-    shipped = folder / (name if name.endswith(".yaml") else f"{name}.yaml")
-    if "/" not in name and shipped.is_file():
+    stem = (name if shipped_as is None else shipped_as).removesuffix(".yaml")
+    shipped = folder / f"{stem}.yaml"
+    if stem and "/" not in stem and os.path.exists(shipped):
         return shipped
+    if "/" in name:
+        return Path(name)  # whoever reads it says what is wrong with it
     known = ", ".join(path.stem for path in sorted(folder.glob("*.yaml")))
-    raise FileError(name, [(0, f"there is no such file, and nothing shipped is called that (shipped: {known})")])
+    reason = "there is no such file, and nothing shipped is called that"
+    raise FileError(name or "''", [(0, f"{reason} (shipped: {known})")])

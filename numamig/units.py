@@ -35,7 +35,10 @@ def _parse(text: str | int, units: dict[str, int], what: str, example: str) -> i
     unit = match.group(2).lower() if match else ""
     if match is None or unit not in units:
         raise UsageError(f"{str(text)!r} is not a {what}", hint=f"write it like {example}")
-    return round(float(match.group(1)) * units[unit])
+    value = float(match.group(1)) * units[unit]
+    if value >= 1 << 63:
+        raise UsageError(f"{str(text)[:40]!r} is too large for a {what}", hint=f"write it like {example}")
+    return round(value)
 
 
 def parse_size(text: str | int) -> int:
@@ -53,7 +56,10 @@ def parse_rate(text: str | int) -> int:
 
 def parse_duration(text: str | int) -> int:
     """Nanoseconds of ``"5ms"``, ``"2s"``, ``"40us"``."""
-    return _parse(text, _DURATION, "duration", "5ms")
+    duration = _parse(text, _DURATION, "duration", "5ms")
+    if duration == 0:
+        raise UsageError(f"{str(text)!r} is not a duration", hint="it must be more than nothing, like 5ms")
+    return duration
 
 
 def parse_address(text: str) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -70,7 +71,18 @@ def cli(ctx: click.Context, backend: str | None, scenario: str | None, ascii_onl
 
 def main(arguments: list[str] | None = None) -> None:
     """Run, and leave with one of ``ExitCode``."""
+    _mend_streams()
     sys.exit(_run(arguments))
+
+
+def _mend_streams() -> None:
+    """Streams that were closed lead nowhere, and no locale is too poor to be printed to."""
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115 - stays open
+        elif isinstance(stream, io.TextIOWrapper) and name != "stdin":
+            stream.reconfigure(errors="replace")
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from numamig.cli.options import Shared, print_json
@@ -9,8 +11,9 @@ from numamig.cli.options import command as numamig_command
 from numamig.cli.table import print_table
 from numamig.migrate.preflight import demand_process
 from numamig.model.pages import UNKNOWN_NODE, PageRuns
+from numamig.model.process import Region
 from numamig.observe.pagemap import PageMap, count_buckets, lay_out
-from numamig.observe.placement import movable, placement_of_regions
+from numamig.observe.placement import Placement, movable
 from numamig.text import plain
 from numamig.units import format_bytes
 
@@ -29,8 +32,8 @@ def command(shared: Shared, pid: int, pages: bool, as_json: bool) -> None:
     topology = backend.topology()
     process = demand_process(backend, pid)
     regions = backend.regions(pid)
-    runs = PageRuns.concatenate(backend.page_runs(pid, movable(regions))) if pages else PageRuns.empty()
-    placements = placement_of_regions(backend, pid, regions)
+    runs = PageRuns.concatenate(backend.page_runs(pid, movable(regions)))
+    placements = [Placement(runs.between(region.start, region.end).bytes_by_node()) for region in regions]
     if as_json:
         document: dict[str, object] = {
             "pid": pid,
@@ -59,8 +62,8 @@ def command(shared: Shared, pid: int, pages: bool, as_json: bool) -> None:
         print_json(document)
         return
     if pages:
-        bucket = topology.page_size
-        while len(grid := lay_out(regions, bucket)) > _CELLS * _ROWS and bucket < 1 << 40:
+        bucket = _smallest_bucket(regions, topology.page_size)
+        while len(grid := lay_out(regions, bucket)) > _CELLS * _ROWS and bucket < 1 << 47:
             bucket *= 2
         _draw(count_buckets(runs, grid, topology.memory_nodes, topology.page_size), [r.label for r in regions])
         return
@@ -79,6 +82,12 @@ def command(shared: Shared, pid: int, pages: bool, as_json: bool) -> None:
         )
     names = [f"node {node}" for node in topology.memory_nodes]
     print_table(["address", "size", "kind", "perm", *names, "node ?", "path"], rows, left=frozenset({"kind", "path"}))
+
+
+def _smallest_bucket(regions: Sequence[Region], page_size: int) -> int:
+    """Bytes of a bucket below which the map would surely be too large: processes reserve terabytes."""
+    reserved = sum(end - start for start, end in movable(regions))
+    return max(page_size, 1 << (reserved // (_CELLS * _ROWS)).bit_length() - 1) if reserved else page_size
 
 
 def _draw(page_map: PageMap, labels: list[str]) -> None:

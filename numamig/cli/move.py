@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from numamig.cli.interrupt import going_on
-from numamig.cli.narrate import narrate_findings, print_job, progress_bar
+from numamig.cli.narrate import narrate, narrate_findings, print_job, progress_bar
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
 from numamig.errors import ExitCode, UsageError
@@ -98,7 +98,7 @@ def command(
     )
     plan = plan_request(backend, request)
     if not (dry_run and as_json):
-        _print_plan(plan, narrate=not dry_run)
+        _print_plan(plan, introduce=not dry_run)
     narrate_findings(plan.findings)
     if dry_run:
         if as_json:
@@ -128,9 +128,9 @@ def exit_code(job: JobSnapshot) -> ExitCode:
     """What a finished job means for the shell."""
     if job.outcomes[Outcome.GONE]:
         return ExitCode.TARGET_GONE
-    if job.chosen and job.outcomes[Outcome.REFUSED] == job.chosen:
-        return ExitCode.REFUSED
     there = job.outcomes[Outcome.MOVED] + job.outcomes[Outcome.ALREADY_THERE]
+    if job.outcomes[Outcome.REFUSED] and not there:
+        return ExitCode.REFUSED
     return ExitCode.DONE if there == job.chosen and job.state is JobState.DONE else ExitCode.PARTIAL
 
 
@@ -143,13 +143,16 @@ def _kinds(text: str | None) -> frozenset[RegionKind]:
     return frozenset(RegionKind(word) for word in words)
 
 
-def _print_plan(plan: Plan, *, narrate: bool) -> None:
+def _print_plan(plan: Plan, *, introduce: bool) -> None:
     """On stderr where it only introduces the result, on stdout where it is the result."""
     where = ", ".join(
         f"{format_bytes(count)} on node {node}" for node, count in sorted(plan.bytes_by_node.items()) if node >= 0
     )
-    click.echo(
+    line = (
         f"{plain(plan.process.name)} ({plan.process.pid}): {plan.regions} regions, {where or 'nothing present'}; "
-        f"{plan.pages:,} pages ({format_bytes(plan.bytes)}) to node {plan.request.target}",
-        err=narrate,
+        f"{plan.pages:,} pages ({format_bytes(plan.bytes)}) to node {plan.request.target}"
     )
+    if introduce:
+        narrate(line)
+    else:
+        click.echo(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from numamig.model.outcome import Outcome
 from numamig.text import plain
 from numamig.units import format_bytes, format_duration, format_percent, format_rate
 
-__all__ = ["finding_line", "narrate_findings", "print_job", "progress_bar"]
+__all__ = ["finding_line", "narrate", "narrate_findings", "print_job", "progress_bar"]
 
 _SIGNS = {Severity.OK: "ok", Severity.WARNING: "warning", Severity.ERROR: "error"}
 _COLOURS = {Severity.OK: None, Severity.WARNING: "yellow", Severity.ERROR: "magenta"}
@@ -32,6 +33,14 @@ _WHY = {
 }
 
 
+def narrate(line: str, *, newline: bool = True) -> None:
+    """Say something on stderr. Nobody has to listen: a closed pipe must not stop pages half way."""
+    try:
+        click.echo(line, err=True, nl=newline)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - from now on into nothing, until the process ends
+
+
 def finding_line(finding: Finding) -> str:
     """``warning  room: …; what to do``."""
     sign = click.style(f"{_SIGNS[finding.severity]:<8}", fg=_COLOURS[finding.severity])
@@ -43,7 +52,7 @@ def narrate_findings(findings: Iterable[Finding]) -> None:
     """Those that are not simply fine, on stderr."""
     for finding in findings:
         if finding.severity is not Severity.OK:
-            click.echo(finding_line(finding), err=True)
+            narrate(finding_line(finding))
 
 
 @contextmanager

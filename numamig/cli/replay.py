@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from numamig.cli.interrupt import going_on
-from numamig.cli.narrate import narrate_findings, print_job
+from numamig.cli.narrate import narrate, narrate_findings, print_job
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
 from numamig.errors import ExitCode
@@ -47,6 +47,8 @@ def command(shared: Shared, profile: str, as_json: bool) -> int:
         print_json(report.as_dict())
     else:
         _print(report)
+    if report.error is not None:
+        narrate(f"numamig: stopped: {report.error}")
     if report.interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.DONE if report.passed else ExitCode.PARTIAL
@@ -62,15 +64,14 @@ class _Narrator:
         name = plain(job.plan.process.name)
         if isinstance(event, JobStarted):
             narrate_findings(job.plan.findings)
-            click.echo(
-                f"job {job.number}: {name} ({event.pid}), {event.planned_pages:,} pages to node {job.request.target}",
-                err=True,
+            narrate(
+                f"job {job.number}: {name} ({event.pid}), {event.planned_pages:,} pages to node {job.request.target}"
             )
         elif isinstance(event, BatchMoved) and self._live:
             share = 100 * job.snapshot().progress
-            click.echo(f"\r  {share:3.0f}%", err=True, nl=False)
+            narrate(f"\r  {share:3.0f}%", newline=False)
             if share >= 100:
-                click.echo("\r      \r", err=True, nl=False)
+                narrate("\r      \r", newline=False)
 
 
 def _print(report: Report) -> None:
@@ -85,6 +86,7 @@ def _print(report: Report) -> None:
             click.echo(f"  {sign} {verdict['what']} {verdict['expected']}: {verdict['actual']}")
     for pid, where in sorted(report.placement.items()):
         placed = ", ".join(
-            f"{format_bytes(count)} on node {node}" for node, count in sorted(where.bytes_by_node.items())
+            f"{format_bytes(count)} on {f'node {node}' if node >= 0 else 'a node not known'}"
+            for node, count in sorted(where.bytes_by_node.items())
         )
         click.echo(f"  pid {pid} now: {placed or 'nothing present'}")

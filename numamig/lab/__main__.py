@@ -52,7 +52,9 @@ def _run_under(series: str, machine: Machine, options: argparse.Namespace) -> in
         status = run(options.command, kernel, machine, timeout_seconds=options.timeout)
     except NumamigError as error:
         return _report(error)
-    _narrate(f"linux {kernel.version}: exit status {status} after {time.monotonic() - start:.0f} s")
+    if status:
+        # Where all is well, the command's own last line is the last word.
+        _narrate(f"linux {kernel.version}: exit status {status} after {time.monotonic() - start:.0f} s")
     return status
 
 

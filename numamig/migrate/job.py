@@ -7,13 +7,14 @@ what was busy.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from numamig.backends.base import Backend
-from numamig.errors import TargetGone
+from numamig.errors import RefusedError, TargetGone
 from numamig.migrate.left import LeftPages
 from numamig.migrate.mover import BatchResult, Stop, move_batch, resolve
 from numamig.migrate.pacing import Pacer
@@ -108,12 +109,13 @@ class JobSnapshot:
 
 
 class Job:
-    """The state machine and the counters of one migration. Not thread-safe: one thread steps it."""
+    """The state machine and the counters of one migration. One thread steps it; any may say run and hold."""
 
     def __init__(self, number: int, backend: Backend, plan: Plan) -> None:
         self.number = number
         self.plan = plan
         self.state = JobState.HELD
+        self._state_lock = threading.Lock()
         self.reason = ""
         self.pacer = Pacer(plan.request.batch_pages, plan.request.budget_ns, plan.request.rate)
         self._backend = backend
@@ -169,6 +171,8 @@ class Job:
             self._settle_passed_over(low)
         except TargetGone as error:
             return [*events, *self._stop(error.message, gone=True)]
+        except RefusedError as error:
+            return [*events, *self._stop(error.message)]
         if result is not None:
             gap = self._pace(result, clock.now_ns() - began)
             events.append(
@@ -196,6 +200,20 @@ class Job:
         """A gap has passed between two steps of a running job."""
         self._busy_ns += duration_ns
         self.pacer.waited(duration_ns)
+
+    def run(self) -> None:
+        """Let it be stepped until it ends or is held. May be said from any thread."""
+        self._enter(JobState.RUNNING)
+
+    def hold(self) -> None:
+        """Pause after the step it is in. May be said from any thread."""
+        self._enter(JobState.HELD)
+
+    def _enter(self, state: JobState) -> None:
+        """A state that ended is never left, whoever asks at the same moment."""
+        with self._state_lock:
+            if not self.state.ended:
+                self.state = state
 
     def cancel(self) -> list[Event]:
         """End here: what moved stays moved, what had no turn is not tried."""
@@ -252,6 +270,9 @@ class Job:
         )
         settled = OutcomeCounts(np.bincount(outcome, minlength=len(Outcome)).astype(np.int64))
         self._book(settled, instead_of=lost.counts(page))
+        still = address[outcome == Outcome.BUSY]
+        busy = np.full(len(still), Outcome.BUSY, np.int8)
+        self._left.append(LeftPages.of(still, still + np.uint64(page), busy))
         self._again = self._again.without(lost.start, lost.end)
 
     def _pace(self, result: BatchResult, elapsed_ns: int) -> int:
@@ -275,8 +296,11 @@ class Job:
     def _stop(self, reason: str, *, state: JobState = JobState.STOPPED, gone: bool = False) -> list[Event]:
         if state is not JobState.DONE and self._passes == 1:
             self._count_rest(gone=gone)
-        self.state = state
+        if gone:
+            busy = LeftPages.joined([self._again, *self._left]).counts(self.plan.page_size)
+            self._book(OutcomeCounts.of({Outcome.GONE: busy.total}), instead_of=busy)
         self.reason = reason
+        self._enter(state)
         pid = self.plan.process.pid
         return [JobEnded(self.number, pid, self._backend.clock.now_ns(), reason, self._booked[1])]
 
@@ -290,6 +314,8 @@ class Job:
                     rest += int(runs.size_bytes[wanted].sum()) // self.plan.page_size
         except TargetGone:
             gone = True
+        except RefusedError:
+            rest = max(0, self.plan.pages - self._booked[0])
         if gone:
             rest, outcome = max(0, self.plan.pages - self._booked[0]), Outcome.GONE
         self._book(OutcomeCounts.of({outcome: rest}))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN, Backend, MovePagesReturn
-from numamig.errors import BackendError, TargetGone
+from numamig.errors import RefusedError, TargetGone
 from numamig.migrate.left import LeftPages
 from numamig.migrate.select import Batch
 from numamig.model.outcome import Outcome, OutcomeCounts
@@ -33,6 +33,7 @@ class Stop(StrEnum):
     NO_RIGHTS = "the kernel no longer permits moving pages of this process"
     NODE_REFUSED = "the process's cpuset does not allow the target node"
     NODE_OFFLINE = "the target node has no memory any more"
+    UNEXPECTED = "the kernel refused the call for a reason that it should not have"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,7 @@ class _BatchMove:
             errno.EPERM: (Outcome.REFUSED, Stop.NO_RIGHTS),
             errno.EACCES: (Outcome.REFUSED, Stop.NODE_REFUSED),
             errno.ENODEV: (Outcome.REFUSED, Stop.NODE_OFFLINE),
-        }.get(answer.errno, (None, None))
-        if reason is None:
-            raise BackendError(f"move_pages answered errno {answer.errno}", pid=self._pid, errno=answer.errno)
+        }.get(answer.errno, (Outcome.REFUSED, Stop.UNEXPECTED))
         return unwritten, reason
 
     def _settle(self, folios: NDArray[np.intp], reason: Outcome) -> None:
@@ -207,9 +206,7 @@ def resolve(
             outcome[:] = Outcome.GONE
         elif answer.errno == errno.EPERM:
             outcome[:] = Outcome.REFUSED
-        else:
-            raise BackendError(f"move_pages answered errno {answer.errno} to a query", pid=pid, errno=answer.errno)
-        return outcome
+        return outcome  # else: what could not be asked again keeps its reason, since a batch must always be booked
     outcome[answer.status == target] = at_target
     hidden = answer.status < 0
     if hidden.any():
@@ -235,6 +232,8 @@ def _not_visible(
         seen = PageRuns.concatenate(backend.page_runs(pid, ranges))
     except TargetGone:
         return np.full(len(address), Outcome.GONE, np.int8)
+    except RefusedError:
+        return np.full(len(address), Outcome.REFUSED, np.int8)
     if len(seen):
         place = np.searchsorted(seen.address, address, side="right") - 1
         present = (place >= 0) & (address < seen.end[place])

@@ -9,6 +9,7 @@ from numamig.migrate.preflight import check
 from numamig.migrate.request import Request
 from numamig.migrate.select import select_regions
 from numamig.model.finding import Finding, Severity
+from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Process, Region
 from numamig.model.topology import Topology
 from numamig.observe.placement import count_ranges
@@ -99,6 +100,16 @@ def make_plan(seen: Seen, request: Request) -> Plan:
                 Severity.WARNING,
                 f"node {request.target} has {target.free_bytes >> 20} MiB free, {wanted >> 20} MiB are to move there",
                 "what fits is moved, the rest is accounted for; choose less, or another node",
+            )
+        )
+    hidden = seen.bytes_by_node.get(UNKNOWN_NODE, 0)
+    if hidden and request.sources is not None:
+        findings.append(
+            Finding(
+                "hinted",
+                Severity.WARNING,
+                f"{hidden >> 10} KiB are present, but NUMA balancing hides on which node: they stay",
+                "run with CAP_SYS_ADMIN to see them, or sysctl kernel.numa_balancing=0",
             )
         )
     if not wanted:

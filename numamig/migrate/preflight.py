@@ -13,7 +13,7 @@ from numamig.model.finding import Finding, Severity
 from numamig.model.nodeset import format_nodeset
 from numamig.model.process import Process
 
-__all__ = ["check", "demand_node", "demand_process"]
+__all__ = ["check", "demand_node", "demand_process", "demand_shared"]
 
 
 def demand_node(backend: Backend, node: int) -> None:
@@ -62,6 +62,20 @@ def demand_process(backend: Backend, pid: int) -> Process:
     return process
 
 
+def demand_shared(backend: Backend, pid: int) -> None:
+    """
+    :raises RefusedError: the caller may not move pages that other processes map too.
+    """
+    answer = backend.move_pages(pid, np.empty(0, np.uint64), np.empty(0, np.int32), MPOL_MF_MOVE_ALL)
+    if answer.returned < 0 and answer.errno == errno.EPERM:
+        raise RefusedError(
+            "no right to move pages that other processes share",
+            hint="it takes CAP_SYS_NICE (run as root), or leave the shared ones",
+            pid=pid,
+            errno=errno.EPERM,
+        )
+
+
 def check(backend: Backend, request: Request) -> tuple[Process, list[Finding]]:
     """The process, and what speaks for and against moving its pages.
 
@@ -78,14 +92,7 @@ def check(backend: Backend, request: Request) -> tuple[Process, list[Finding]]:
     process = demand_process(backend, request.pid)
     findings = [Finding("rights", Severity.OK, f"pages of pid {request.pid} may be moved")]
     if request.shared:
-        answer = backend.move_pages(request.pid, np.empty(0, np.uint64), np.empty(0, np.int32), MPOL_MF_MOVE_ALL)
-        if answer.returned < 0 and answer.errno == errno.EPERM:
-            raise RefusedError(
-                "no right to move pages that other processes share",
-                hint="it takes CAP_SYS_NICE (run as root), or leave out --shared",
-                pid=request.pid,
-                errno=errno.EPERM,
-            )
+        demand_shared(backend, request.pid)
     if backend.capabilities.balancing:
         findings.append(
             Finding(

@@ -34,15 +34,14 @@ def nap(clock: Clock, duration_ns: int, wanted: Callable[[], bool]) -> int:
 
 def run_job(job: Job, backend: Backend, wanted: Callable[[], bool] = lambda: True) -> Iterator[Event]:
     """Step a job to its end, or until ``wanted`` says no; between steps nothing is held and nothing is half done."""
-    job.state = job.state if job.state.ended else JobState.RUNNING
+    job.run()
     while not job.state.ended and wanted():
         events = job.step()
         yield from events
         gap = 0 if job.state.ended else gap_after(events)
         if gap:
             job.waited(nap(backend.clock, gap, wanted))
-    if not job.state.ended:
-        job.state = JobState.HELD
+    job.hold()
 
 
 class JobQueue:
@@ -70,11 +69,11 @@ class JobQueue:
 
     def run(self, number: int) -> None:
         """Let a held job run."""
-        self._set(number, JobState.RUNNING)
+        self._job(number).run()
 
     def hold(self, number: int) -> None:
         """Pause a job after the step it is in."""
-        self._set(number, JobState.HELD)
+        self._job(number).hold()
 
     def cancel(self, number: int) -> None:
         """End a job after the step it is in."""
@@ -106,12 +105,6 @@ class JobQueue:
     def waited(self, number: int, duration_ns: int) -> None:
         """A gap has passed for a job."""
         self._job(number).waited(duration_ns)
-
-    def _set(self, number: int, state: JobState) -> None:
-        with self._lock:
-            job = self._job(number)
-            if not job.state.ended:
-                job.state = state
 
     def _job(self, number: int) -> Job:
         with self._lock:

@@ -90,10 +90,7 @@ class Chooser:
         while found < wanted and not self.exhausted:
             window = self._window()
             runs = PageRuns.concatenate(self._backend.page_runs(self._request.pid, window))
-            runs = runs[from_sources(runs.node, self._request) & (runs.end > self.cursor)]
-            if len(runs) > 1:
-                # Two looks at one huge page (ranges of a later pass may lie in the same) name it twice.
-                runs = runs[np.concatenate(([True], runs.address[1:] >= runs.end[:-1]))]
+            runs = _each_once(runs[from_sources(runs.node, self._request)], self.cursor)
             runs, stop = self._cut(runs, wanted - found, first=not parts)
             if len(runs):
                 parts.append(runs)
@@ -135,7 +132,7 @@ class Chooser:
         if first and last == 0:
             fitting = max(1, fitting)
         kept = runs[slice(0, last + (1 if fitting else 0))]
-        stop = int(runs.address[last]) + fitting * page_size
+        stop = max(self.cursor, int(runs.address[last]) + fitting * page_size)
         if fitting:
             kept.count[-1] = fitting
         return kept, stop
@@ -145,3 +142,22 @@ class Chooser:
             self._next += 1
         self.exhausted = self._next == len(self._ranges)
         self.cursor = address if self.exhausted else max(address, self._ranges[self._next][0])
+
+
+def _each_once(runs: PageRuns, cursor: int) -> PageRuns:
+    """The folios that reach beyond the cursor, none of them twice.
+
+    A run may begin below the cursor (a huge page does not end where a range does), and two ranges within one huge
+    page both show it.
+    """
+    if not len(runs):
+        return runs
+    before = np.maximum.accumulate(np.concatenate(([np.uint64(cursor)], runs.end[:-1])))
+    behind = np.where(before > runs.address, before - runs.address, np.uint64(0)).astype(np.int64)
+    # What an earlier run has shown is left out, also where it ends within a folio; at the cursor such a folio is kept.
+    shown = before > np.uint64(cursor)
+    skip = np.minimum(runs.count, np.where(shown, -(-behind // runs.page_size), behind // runs.page_size))
+    kept = PageRuns(
+        runs.address + (skip * runs.page_size).view(np.uint64), runs.page_size, runs.count - skip, runs.node
+    )
+    return kept[kept.count > 0]

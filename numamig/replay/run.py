@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from numamig.backends.base import Backend
-from numamig.errors import FileError, TargetGone, UsageError
+from numamig.errors import FileError, NumamigError, TargetGone, UsageError
 from numamig.migrate.job import Job, JobSnapshot
-from numamig.migrate.plan import Plan, plan_request
-from numamig.migrate.preflight import demand_node
+from numamig.migrate.plan import plan_request
+from numamig.migrate.preflight import demand_node, demand_process, demand_shared
 from numamig.migrate.queue import nap, run_job
 from numamig.migrate.request import Request, Retry
 from numamig.model.events import Event
@@ -20,7 +20,7 @@ from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Process
 from numamig.observe.placement import Placement, count_ranges, movable
-from numamig.replay.schema import Expect, Migrate, ProcessSelector, Profile
+from numamig.replay.schema import Expect, Migrate, ProcessSelector, Profile, Step
 from numamig.yamlfile import Document, read_yaml
 
 __all__ = ["Report", "load_profile", "run_profile"]
@@ -41,6 +41,8 @@ class Report:
     expectations: int = 0
     failed: int = 0
     """Expectations that did not hold."""
+    error: NumamigError | None = None
+    """What ended the run early, after it had begun."""
     interrupted: bool = False
     """Not all steps were done, because that was not wanted any more."""
 
@@ -51,7 +53,7 @@ class Report:
     @property
     def passed(self) -> bool:
         """The profile's own expectations decide; without any, whether every chosen page is where it should be."""
-        if self.interrupted:
+        if self.interrupted or self.error is not None:
             return False
         if self.expectations:
             return not self.failed
@@ -107,25 +109,43 @@ def run_profile(
     for step in profile.steps:
         if not wanted():
             break
-        if step.migrate is not None:
-            snapshots = []
-            for process in find_processes(backend, step.migrate.process):
-                job = Job(len(report.jobs) + 1, backend, _plan(backend, step.migrate, process))
-                for event in run_job(job, backend, wanted):
-                    observe(job, event)
-                job.cancel()  # ended already, unless it was not wanted any more
-                snapshots.append(job.snapshot())
-                report.jobs.append(snapshots[-1])
-                touched[process.pid] = process
-            report.steps.append({"migrate": [snapshot.as_dict() for snapshot in snapshots]})
-        elif step.wait is not None:
-            nap(backend.clock, step.wait, wanted)
-            report.steps.append({"wait": step.wait / 1e9})
-        elif step.expect is not None:
-            report.steps.append({"expect": _judge(backend, step.expect, report, touched)})
+        try:
+            report.steps.append(_do(backend, step, report, touched, observe, wanted))
+        except NumamigError as error:
+            # What moved until now stays moved and must be reported; what was checked before has changed since.
+            report.steps.append({"error": str(error)})
+            report.error = error
+            break
     report.interrupted = not wanted()
     report.placement = {pid: where for pid, p in touched.items() if (where := _placement(backend, p)) is not None}
     return report
+
+
+def _do(
+    backend: Backend,
+    step: Step,
+    report: Report,
+    touched: dict[int, Process],
+    observe: Observer,
+    wanted: Callable[[], bool],
+) -> dict[str, object]:
+    """One step; what the report says of it."""
+    if step.wait is not None:
+        nap(backend.clock, step.wait, wanted)
+        return {"wait": step.wait / 1e9}
+    if step.migrate is None:
+        return {"expect": _judge(backend, step.expect or Expect(), report, touched)}
+    snapshots = []
+    for process in find_processes(backend, step.migrate.process):
+        plan = plan_request(backend, _request(backend, step.migrate, process))
+        job = Job(len(report.jobs) + 1, backend, plan)
+        touched[process.pid] = process
+        for event in run_job(job, backend, wanted):
+            observe(job, event)
+        job.cancel()  # ended already, unless it was not wanted any more
+        snapshots.append(job.snapshot())
+        report.jobs.append(snapshots[-1])
+    return {"migrate": [snapshot.as_dict() for snapshot in snapshots]}
 
 
 def find_processes(backend: Backend, selector: ProcessSelector) -> list[Process]:
@@ -134,7 +154,7 @@ def find_processes(backend: Backend, selector: ProcessSelector) -> list[Process]
     :raises UsageError: none fits, or several where one is meant.
     """
     candidates = backend.processes() if selector.pid is None else [backend.process(selector.pid)]
-    found = [process for process in candidates if _fits(process, selector)]
+    found = [process for process in candidates if not process.zombie and _fits(process, selector)]
     said = ", ".join(
         f"{key} {value}" for key, value in selector.model_dump(exclude_none=True, exclude={"which"}).items()
     )
@@ -165,7 +185,7 @@ def _check(backend: Backend, profile: Profile, document: Document) -> None:
         checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
             (("to",), partial(demand_node, backend, step.migrate.to)),
             (("pages", "from"), partial(_sources, backend, step.migrate)),
-            (("process",), partial(find_processes, backend, step.migrate.process)),
+            (("process",), partial(_check_processes, backend, step.migrate)),
         ]
         for place, check in checks:
             try:
@@ -185,12 +205,23 @@ def _sources(backend: Backend, migrate: Migrate) -> tuple[int, ...] | None:
     return sources
 
 
-def _plan(backend: Backend, migrate: Migrate, process: Process) -> Plan:
+def _check_processes(backend: Backend, migrate: Migrate) -> None:
+    """That the selector finds something, and that its pages may be moved as asked.
+
+    :raises RefusedError: they may not.
+    """
+    for process in find_processes(backend, migrate.process):
+        demand_process(backend, process.pid)
+        if migrate.shared:
+            demand_shared(backend, process.pid)
+
+
+def _request(backend: Backend, migrate: Migrate, process: Process) -> Request:
     within = None
     if migrate.pages.at_least:
         large = [r for r in backend.regions(process.pid) if r.size_bytes >= migrate.pages.at_least]
         within = [(region.start, region.end) for region in large]
-    request = Request(
+    return Request(
         pid=process.pid,
         target=migrate.to,
         sources=_sources(backend, migrate),
@@ -202,7 +233,6 @@ def _plan(backend: Backend, migrate: Migrate, process: Process) -> Plan:
         rate=migrate.batch.rate,
         retry=Retry(migrate.retry.mode, migrate.retry.passes),
     )
-    return plan_request(backend, request)
 
 
 def _judge(backend: Backend, expect: Expect, report: Report, touched: dict[int, Process]) -> list[dict[str, object]]:

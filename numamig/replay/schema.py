@@ -51,7 +51,10 @@ def _node_list(value: object) -> str:
 
 
 def _kinds(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    kinds = [value] if isinstance(value, str) else value
+    if isinstance(kinds, list) and RegionKind.SPECIAL.value in kinds:
+        raise ValueError("special regions (vdso and the like) are never moved")
+    return kinds
 
 
 class _Strict(BaseModel):
@@ -169,6 +172,12 @@ class Expect(_Strict):
     not_tried: ABound = None
     remote: ABound = None
     """Memory of the migrated processes that is not on the nodes their threads run on."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Expect:
+        if not self.bounds():
+            raise ValueError('say what is expected, like moved: ">= 95%"')
+        return self
 
     def bounds(self) -> dict[str, Bound]:
         """Those that are given, by name."""

@@ -120,6 +120,8 @@ def test_doctor(numamig: Numamig) -> None:
         (["move", "10", "--to", "1", "--kind", "heep"], 2, "there is no kind 'heep'"),
         (["move", "10", "--to", "1", "--rate", "fast"], 2, "'fast' is not a rate"),
         (["move", "10", "--to", "1", "--budget", "5"], 2, "'5' is not a duration"),
+        (["move", "10", "--to", "1", "--budget", "0ms"], 2, "more than nothing"),
+        (["move", "10", "--to", "1", "--rate", "9" * 400], 2, "too large"),
         (["move", "10", "--to", "1", "--address", "5"], 2, "address range"),
         (["move", "10"], 2, "Missing option '--to'"),
         (["move", "ten", "--to", "1"], 2, "'ten' is not a valid integer"),
@@ -166,3 +168,27 @@ def test_every_command_explains_itself(numamig: Numamig, command: str) -> None:
     assert done.returncode == 0
     assert "--json" in done.stdout
     assert "--backend" in done.stdout
+
+
+def test_a_scenario_is_the_file_that_was_named(numamig: Numamig) -> None:
+    (numamig.folder / "scenarios").mkdir()
+    numamig.scenario.rename(numamig.folder / "scenarios" / "four-node-db.yaml")
+    done = numamig("--scenario", "scenarios/four-node-db.yaml", "nodes", "--json")
+    assert len(json.loads(done.stdout)["nodes"]) == 3
+    assert len(json.loads(numamig("--scenario", "four-node-db", "nodes", "--json").stdout)["nodes"]) == 4
+
+
+def test_a_poor_locale_loses_no_account(numamig: Numamig) -> None:
+    arguments = ("--scenario", str(numamig.scenario), "move", "10", "--to", "1", "--kind", "heap")
+    done = numamig(*arguments, PYTHONIOENCODING="latin1")
+    assert done.returncode == 0
+    assert "3,072 pages" in done.stdout
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&-", "2>/dev/full", "2> >(exec true)"])
+def test_nobody_has_to_listen_to_the_narration(numamig: Numamig, closed: str) -> None:
+    words = f"{sys.executable} -m numamig --scenario {numamig.scenario} move 10 --to 1 --kind heap --json {closed}"
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(["bash", "-c", words], stdout=subprocess.PIPE, text=True, check=False, cwd=root)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["outcomes"]["moved"] == 3072

@@ -88,6 +88,8 @@ def test_the_shipped_profile_keeps_its_promises_from_anywhere(numamig: Numamig) 
         ('">= 95%"', '"a lot"', ":13: steps.2.expect.moved: write a comparison"),
         ("busy:", "bussy:", ":13: unknown key 'bussy': did you mean 'busy'?"),
         ("numamig: 1", "numamig: 2", ":1: numamig"),
+        ("kind: heap", "kind: special", ":8: steps.0.migrate.pages.kind: special regions"),
+        ('moved: ">= 95%", busy: "== 0", remote: "<= 10%"', "", ":13: steps.2.expect: say what is expected"),
         ("small.yaml", "large.yaml", "there is no such file"),
         ("steps:", "steps: [", "profile.yaml:"),
     ],
@@ -105,3 +107,26 @@ def test_a_profile_that_is_not_there(numamig: Numamig) -> None:
     assert done.returncode == 2
     assert "shipped: pull-database-to-its-cpus" in done.stderr
     assert Path(numamig.folder).exists()
+
+
+@pytest.mark.parametrize(
+    ("second", "code", "words"),
+    [
+        ("{pid: 2}", 3, "kernel thread"),
+        ("{pid: 12}", 3, "CAP_SYS_PTRACE"),
+        ("{pid: 99}", 2, "no process with pid 99"),
+    ],
+)
+def test_nothing_moves_when_a_later_step_cannot(numamig: Numamig, second: str, code: int, words: str) -> None:
+    more = f"  - migrate: {{process: {second}, to: 1}}\n"
+    done = numamig("replay", write(numamig, GOOD + more))
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "job 1" not in done.stderr
+
+
+def test_shared_pages_without_the_right_are_refused_before_the_first_step(numamig: Numamig) -> None:
+    more = "  - migrate: {process: {name: db}, to: 0, shared: true}\n"
+    done = numamig("replay", write(numamig, GOOD + more))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "CAP_SYS_NICE" in done.stderr

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from numamig.backends.base import MPOL_MF_MOVE_ALL, Capabilities
-from numamig.backends.linux.procfs import user_name
 from numamig.backends.linux.syscalls import move_pages
 from numamig.backends.linux.sysfs import read_number, read_text
 
@@ -76,7 +76,7 @@ def probe(proc_root: Path, sys_root: Path, *, see_frames: bool) -> Capabilities:
     return Capabilities(
         kernel=os.uname().release,
         machine=os.uname().nodename,
-        user=user_name(os.geteuid()),
+        user=psutil.Process().username(),
         move_others=others,
         move_shared=shared,
         see_pfn=see_frames,

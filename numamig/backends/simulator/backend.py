@@ -82,11 +82,13 @@ class SimulatorBackend:
         for region in list(self._looked_at(pid).regions):
             if region.kind is RegionKind.SPECIAL:
                 continue
+            seen = region.start
             for start, end in clip_ranges(ranges, region.start, region.end):
                 for low in range(start, end, _CHUNK_PAGES * PAGE):
                     with self.machine.lock:
                         self.machine.process(pid)
-                        yield self._runs(region, low, min(end, low + _CHUNK_PAGES * PAGE))
+                        runs, seen = self._runs(region, low, min(end, low + _CHUNK_PAGES * PAGE), seen)
+                    yield runs
 
     def move_pages(
         self, pid: int, addresses: NDArray[np.uint64], nodes: NDArray[np.int32] | None, flags: int = MPOL_MF_MOVE
@@ -139,14 +141,21 @@ class SimulatorBackend:
             yours=process.user == self.machine.caller.user,
         )
 
-    def _runs(self, region: SimRegion, start: int, end: int) -> PageRuns:
-        """Present pages of one region between two addresses; a huge page at either end is whole."""
+    def _runs(self, region: SimRegion, start: int, end: int, seen: int) -> tuple[PageRuns, int]:
+        """Present pages of one region between two addresses; a huge page at either end is whole.
+
+        :param seen: nothing below this address is shown, since it has been
+        :returns: the pages, and the address up to which pages were shown
+        """
         backing = region.backing
         low, high = (start - region.start) // PAGE, -(-(end - region.start) // PAGE)
         if backing.flags[low] & _HUGE_FLAG:
             low -= low % HUGE_PAGES
         if backing.flags[high - 1] & _HUGE_FLAG:
             high = -(-high // HUGE_PAGES) * HUGE_PAGES
+        low = max(low, (seen - region.start) // PAGE)
+        if low >= high:
+            return PageRuns.empty(), seen
         self.machine.clock.sleep_ns(self.machine.costs.looking(high - low))
         node, flags = backing.node[low:high], backing.flags[low:high]
         kind = node.astype(np.int16)
@@ -154,16 +163,18 @@ class SimulatorBackend:
         absent = (node == ABSENT) | (flags & _ZERO_FLAG != 0)
         kind[absent] = -1
         if not self.machine.caller.sys_admin and not self.machine.kernel.sees_hinted:
-            kind[(flags & _HINTED_FLAG != 0) & ~absent] = -2
+            hidden = (flags & _HINTED_FLAG != 0) & ~absent
+            kind[hidden] = np.where(flags[hidden] & _HUGE_FLAG != 0, -3, -2)
         first = np.concatenate(([0], np.flatnonzero(np.diff(kind)) + 1))
         pages = np.diff(np.concatenate((first, [high - low])))
-        seen = kind[first]
-        keep = seen != -1
-        first, pages, seen = first[keep], pages[keep], seen[keep]
-        huge = (seen > 0) & (seen & 256 != 0)
-        return PageRuns(
+        kinds = kind[first]
+        keep = kinds != -1
+        first, pages, kinds = first[keep], pages[keep], kinds[keep]
+        huge = (kinds == -3) | ((kinds > 0) & (kinds & 256 != 0))
+        runs = PageRuns(
             address=(region.start + (low + first) * PAGE).astype(np.uint64),
             page_size=np.where(huge, _HUGE_BYTES, PAGE).astype(np.int64),
             count=np.where(huge, pages // HUGE_PAGES, pages).astype(np.int64),
-            node=np.where(seen == -2, UNKNOWN_NODE, seen & 255).astype(np.int16),
+            node=np.where(kinds < 0, UNKNOWN_NODE, kinds & 255).astype(np.int16),
         )
+        return runs, region.start + high * PAGE

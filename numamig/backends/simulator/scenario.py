@@ -75,7 +75,7 @@ class RegionEntry(_Strict):
     size: Size
     path: str = ""
     permissions: Annotated[str, Field(pattern="^[r-][w-][x-][ps]$")] = "rw-p"
-    nodes: dict[int, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    nodes: dict[int, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     """Node → weight of its share. Nothing: never touched."""
     pattern: Literal["blocks", "interleave", "random", "halves"] = "blocks"
     extent: Size = 8 << 20
@@ -150,11 +150,15 @@ def load_machine(path: Path) -> Machine:
     :raises FileError: the scenario cannot be read, is wrong, or does not fit into its machine.
     """
     scenario = read_yaml(path).validate(ScenarioFile)
-    machine = build_machine(scenario)
+    try:
+        machine = build_machine(scenario)
+    except MemoryError:
+        raise FileError(str(path), [(0, "its page tables do not fit into the memory of this computer")]) from None
     for node in machine.nodes.values():
         if node.free_pages < node.reserve_pages:
             raise FileError(
-                str(path), [(0, f"node {node.id} is {-node.free_pages * PAGE >> 20} MiB too small for what is on it")]
+                str(path),
+                [(0, f"node {node.id} is {-(-(node.reserve_pages - node.free_pages) * PAGE >> 20)} MiB too small")],
             )
     return machine
 
@@ -195,7 +199,7 @@ def _build_process(
         kernel_thread=entry.kernel_thread,
         mems_allowed=None if entry.mems is None else frozenset(entry.mems),
     )
-    heap, mapping = _HEAP + entry.pid * 0x10000000, _FIRST_MAPPING
+    heap, mapping = _HEAP + entry.pid % 4096 * 0x10000000, _FIRST_MAPPING
     for number, region in enumerate(entry.regions):
         pages = -(-region.size // PAGE)
         backing = shared.get(region.share) if region.share else None

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numamig.backends.base import MPOL_MF_MOVE
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import HUGE_PAGES, PAGE, Flag
+from numamig.backends.simulator.machine import HUGE_PAGES, PAGE, Caller, Flag
 from numamig.errors import RefusedError, TargetGone, UsageError
 from numamig.migrate.job import Job, JobSnapshot, JobState
 from numamig.migrate.plan import plan_request
@@ -217,6 +218,82 @@ def test_a_budget_steers_the_size_of_batches() -> None:
     done = finish(new_job(backend, batch_pages=64, budget_ns=5_000_000), backend)
     assert counts(done) == {"moved": 100_000}
     assert sorted(done.call_ns)[len(done.call_ns) // 2] == pytest.approx(4_250_000, rel=0.2)
+
+
+def test_a_process_that_ends_in_a_later_pass_takes_its_busy_pages_with_it() -> None:
+    backend = machine()
+    add_process(backend, [0] * 100, flags=dict.fromkeys(range(30), Flag.ISOLATED))
+    job = new_job(backend, batch_pages=40, retry=Retry(passes=3))
+    while job.snapshot().passes == 1:
+        job.step()
+    backend.machine.end(PID)
+    job.step()
+    assert counts(job.snapshot()) == {"moved": 70, "gone": 30}
+    assert job.snapshot().chosen == 100
+
+
+class Locked(SimulatorBackend):
+    """Its kernel refuses everything after some moving calls, as for a process that changed its user."""
+
+    def __init__(self, inner: SimulatorBackend, calls: int) -> None:
+        super().__init__(inner.machine)
+        self.calls = calls
+
+    def move_pages(self, pid, addresses, nodes, flags=MPOL_MF_MOVE):  # type: ignore[no-untyped-def]
+        if nodes is not None and len(addresses):
+            self.calls -= 1
+        if self.calls < 0:
+            self.machine.caller = Caller("nobody", sys_nice=False, sys_ptrace=False, sys_admin=False)
+        return super().move_pages(pid, addresses, nodes, flags)
+
+
+def test_rights_that_are_lost_end_the_job_with_a_true_account() -> None:
+    backend = Locked(machine(), 2)
+    (backing,) = add_process(backend, [0] * 1000, user="ada")
+    done = finish(new_job(backend, batch_pages=100), backend)
+    assert counts(done) == {"moved": 200, "refused": 100, "not_tried": 700}
+    assert done.state is JobState.STOPPED
+    assert pages_by_node(backing) == {0: 800, 1: 200}
+
+
+def test_a_state_that_ended_is_never_left() -> None:
+    backend = machine()
+    add_process(backend, [0] * 100)
+    job = new_job(backend)
+    job.cancel()
+    job.run()
+    assert job.state is JobState.CANCELLED
+    job.hold()
+    assert job.state is JobState.CANCELLED
+
+
+def test_two_ranges_within_one_huge_page_are_no_reason_to_lose_what_follows() -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 4 * HUGE_PAGES, huge=True)
+    within = [(START, START + 100 * PAGE), (START + 200 * PAGE, START + 4 * HUGE_PAGES * PAGE)]
+    job = new_job(backend, within=within, batch_pages=10_000)
+    assert job.plan.pages == 4 * HUGE_PAGES
+    assert counts(finish(job, backend)) == {"moved": 4 * HUGE_PAGES}
+    assert pages_by_node(backing) == {1: 4 * HUGE_PAGES}
+
+
+@pytest.mark.parametrize("batch", [1, 100, 600])
+def test_a_marked_huge_page_in_which_a_range_begins_is_no_trap(batch: int) -> None:
+    caller = Caller("ada", sys_nice=False, sys_ptrace=False, sys_admin=False)
+    backend = machine(kernel="linux-6.1", caller=caller)
+    (backing,) = add_process(backend, [0] * 2 * HUGE_PAGES, huge=True, user="ada")
+    backing.flags[:HUGE_PAGES] |= np.uint8(Flag.HINTED)
+    job = new_job(backend, within=[(START + 300 * PAGE, START + 2 * HUGE_PAGES * PAGE)], batch_pages=batch)
+    assert counts(finish(job, backend)) == {"moved": HUGE_PAGES, "hinted": HUGE_PAGES}
+
+
+def test_pages_whose_node_is_hidden_are_not_left_in_silence() -> None:
+    caller = Caller("ada", sys_nice=False, sys_ptrace=False, sys_admin=False)
+    backend = machine(kernel="linux-6.1", caller=caller)
+    add_process(backend, [0] * 100, flags=dict.fromkeys(range(40), Flag.HINTED), user="ada")
+    plan = plan_request(backend, Request(PID, 1, sources=(0,)))
+    assert plan.pages == 60
+    assert [finding.check for finding in plan.warnings] == ["hinted"]
 
 
 def test_nothing_to_do_is_done_at_once() -> None:

@@ -10,7 +10,6 @@ import pytest
 from numamig.backends.base import MPOL_MF_MOVE, MovePagesReturn
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.machine import HUGE_PAGES, PAGE, Caller, Flag
-from numamig.errors import BackendError
 from numamig.migrate.mover import BatchResult, Stop, move_batch
 from numamig.migrate.select import Batch
 from numamig.model.outcome import Outcome
@@ -196,11 +195,12 @@ class Answers(SimulatorBackend):
         return MovePagesReturn(-1, errno.ENOANO, np.full(len(addresses), -(1 << 31), np.int32))
 
 
-def test_an_errno_that_no_kernel_answers_is_a_defect_of_the_backend() -> None:
+def test_an_errno_that_no_kernel_should_answer_is_booked_all_the_same() -> None:
     inner = machine()
     add_process(inner, [0] * 2)
-    with pytest.raises(BackendError, match="errno"):
-        move(Answers(inner.machine), batch([0, 1], 1))
+    result = move(Answers(inner.machine), batch([0, 1], 1))
+    assert counts(result) == {"refused": 2}
+    assert result.stop is Stop.UNEXPECTED
 
 
 def test_outcome_words() -> None:
