@@ -185,11 +185,23 @@ class Looker:
                 self.regions = RegionsSeen(identity, regions, None, self._now_s())
             counted = tuple(placement_of_regions(self.backend, identity[0], regions))
             self.regions = RegionsSeen(identity, regions, counted, self._now_s())
+            self._adopt(identity, counted)
         except RefusedError as error:
             self.regions = RegionsSeen(identity, (), None, self._now_s(), Standing.LOCKED, str(error))
         except TargetGone as error:
             kept = before if before is not None else RegionsSeen(identity, (), None, self._now_s())
             self.regions = replace(kept, standing=Standing.GONE, problem=error.message)
+
+    def _adopt(self, identity: Identity, counted: tuple[Placement, ...]) -> None:
+        """Where all regions of a process were counted, so was the process: its row need not wait for its turn."""
+        by_node: dict[int, int] = {}
+        for placement in counted:
+            for node, held in placement.bytes_by_node.items():
+                by_node[node] = by_node.get(node, 0) + held
+        self._asked[identity] = self._now_s()
+        if self._placements.get(identity) != (whole := Placement(by_node)):
+            self._placements[identity] = whole
+            self._publish()
 
     def _look_at_map(self, watch: Watch) -> None:
         if watch.identity is None or watch.grid is None or self.nodes is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from numamig.backends.simulator.machine import Backing, Caller, SimProcess, SimRegion
@@ -153,6 +155,8 @@ async def test_several_processes_go_home() -> None:
         await press(pilot, "y")
         await until(pilot, lambda: len(app.bridge.jobs()) and all(job.state.ended for job in app.bridge.jobs()))
         assert made.nodes_of(made.heap) == {1: 1024}
+        # The row of the process under the cursor is as fresh as its map.
+        await until(pilot, lambda: re.search(r" 0% ", line_with(app, "100 db")))
 
 
 async def test_small_terminal_shows_one_pane_at_a_time() -> None:
