@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textual.binding import Binding
 
-from numamig.migrate.job import JobSnapshot
+from numamig.migrate.snapshot import JobSnapshot
 
 __all__ = ["MAP", "MOST_NODES", "PROCESSES", "QUEUE", "REGIONS", "Action", "Situation", "bindings", "keys_text"]
 

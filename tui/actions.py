@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from numamig.migrate.job import JobState
+from numamig.migrate.snapshot import JobState
 from tui.action import MAP, MOST_NODES, PROCESSES, QUEUE, REGIONS, Action, Situation
 
 __all__ = ["ACTIONS", "PLAN_ACTIONS", "find"]

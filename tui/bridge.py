@@ -15,10 +15,10 @@ from dataclasses import replace
 
 from numamig.backends.base import Backend
 from numamig.errors import BackendError, NumamigError
-from numamig.migrate.job import JobSnapshot, JobState
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.queue import JobQueue, gap_after
 from numamig.migrate.request import Request
+from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import BatchMoved, Event
 from numamig.observe.pagemap import Grid
 from tui.looking import Looker

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from numamig.model.events import BatchMoved, Event, JobEnded
 from numamig.model.outcome import Outcome
-from tui.present import count_text
+from numamig.units import format_count
 
 __all__ = ["Narrator"]
 
@@ -28,4 +28,4 @@ class Narrator:
                 self.note = f"job {event.job} step {event.step}: {moved} of {event.outcomes.total} moved"
             elif isinstance(event, JobEnded):
                 moved, total = event.outcomes[Outcome.MOVED], event.outcomes.total
-                self.note = f"job {event.job} {event.reason}: {count_text(moved)} of {count_text(total)} moved"
+                self.note = f"job {event.job} {event.reason}: {format_count(moved)} of {format_count(total)} moved"

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from rich.cells import cell_len, set_cell_size
 
-from numamig.migrate.job import JobSnapshot
 from numamig.migrate.plan import Plan
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, Request, Retry, RetryMode
+from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.nodeset import format_nodeset
 from numamig.model.outcome import Outcome
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Region, RegionKind
 from numamig.text import plain
-from numamig.units import format_bytes
+from numamig.units import format_bytes, format_count
 
 __all__ = [
     "clock_text",
     "command_line",
-    "count_text",
     "duration_text",
     "fit",
     "kind_label",
@@ -66,13 +65,6 @@ def remote_text(remote: int | None, total: int) -> str:
         return "-"
     share = 100 * remote / total
     return "<1%" if 0 < share < 1 else ">99%" if 99 < share < 100 else f"{share:.0f}%"
-
-
-def count_text(count: int) -> str:
-    """Pages as people read them at a glance: ``512``, ``12.2k``, ``1.09M``."""
-    if count >= 1_000_000:
-        return f"{count / 1e6:.2f}M"
-    return f"{count / 1000:.1f}k" if count >= 10_000 else f"{count:,}"
 
 
 def duration_text(duration_ns: float) -> str:
@@ -148,12 +140,14 @@ def command_line(request: Request, *, simulated: bool) -> str:
 def outcome_texts(job: JobSnapshot) -> list[str]:
     """What became of the pages: ``moved 1.09M``, ``busy 12.2k`` … and what is left, or that it adds up."""
     texts = [
-        f"{outcome.words} {count_text(job.outcomes[Outcome(outcome)])}" for outcome in Outcome if job.outcomes[outcome]
+        f"{outcome.words} {format_count(job.outcomes[Outcome(outcome)])}"
+        for outcome in Outcome
+        if job.outcomes[outcome]
     ]
     if not texts:
         texts = ["moved 0"]
     if job.state.ended:
         texts.append(f"= {job.chosen:,} chosen")
     else:
-        texts.append(f"left {count_text(max(0, job.plan.pages - job.chosen))}")
+        texts.append(f"left {format_count(max(0, job.plan.pages - job.chosen))}")
     return texts

@@ -12,10 +12,11 @@ from numamig.cli.narrate import narrate, narrate_findings, print_job, progress_b
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
 from numamig.errors import ExitCode, UsageError
-from numamig.migrate.job import Job, JobSnapshot, JobState
+from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.queue import run_job
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, Request, Retry, RetryMode
+from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.nodeset import parse_nodeset
 from numamig.model.outcome import Outcome
 from numamig.model.process import RegionKind

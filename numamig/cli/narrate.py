@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import click
 
-from numamig.migrate.job import JobSnapshot
 from numamig.migrate.plan import Plan
+from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.finding import Finding, Severity
 from numamig.model.outcome import Outcome
 from numamig.text import plain

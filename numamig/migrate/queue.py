@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from numamig.backends.base import Backend
 from numamig.clock import Clock
 from numamig.errors import UsageError
-from numamig.migrate.job import Job, JobSnapshot, JobState
+from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan
+from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import BatchMoved, Event, PassEnded
 
 __all__ = ["JobQueue", "gap_after", "nap", "run_job"]

@@ -52,9 +52,6 @@ class Topology:
     def node(self, node_id: int) -> Node | None:
         return self._by_id.get(node_id)
 
-    def node_of_cpu(self, cpu: int) -> int | None:
-        return next((node.id for node in self.nodes if cpu in node.cpus), None)
-
 
 @dataclass(frozen=True, slots=True)
 class NodeCounters:

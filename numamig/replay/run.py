@@ -9,11 +9,12 @@ from functools import partial
 
 from numamig.backends.base import Backend
 from numamig.errors import FileError, NumamigError, TargetGone, UsageError
-from numamig.migrate.job import Job, JobSnapshot
+from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.preflight import demand_node, demand_process, demand_shared
 from numamig.migrate.queue import nap, run_job
 from numamig.migrate.request import Request, Retry
+from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.events import Event
 from numamig.model.nodeset import parse_nodeset
 from numamig.model.outcome import Outcome, OutcomeCounts

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from numamig.migrate.job import Job, JobSnapshot
+from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request, Retry, RetryMode
+from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.outcome import Outcome
 from numamig.testing import Area
 from tests.lab.conftest import PAGE, LabTarget, LabWorkshop

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from numamig.errors import UsageError
-from numamig.migrate.job import JobState
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
+from numamig.migrate.snapshot import JobState
 from tests.tui.consoles import line_with, main, press, until, world
 from tui.app import NumamigApp
 from tui.bridge import Bridge

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from numamig.backends.simulator.machine import Backing, Caller, SimProcess, SimRegion
-from numamig.migrate.job import JobState
+from numamig.migrate.snapshot import JobState
 from numamig.model.outcome import Outcome
 from tests.tui.consoles import ANON, World, line_with, main, press, screen_lines, until, world
 from tui.app import NumamigApp

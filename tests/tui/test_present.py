@@ -7,10 +7,10 @@ from rich.cells import cell_len
 from numamig.migrate.request import Request, Retry, RetryMode
 from numamig.model.process import Region, RegionKind
 from numamig.text import plain
+from numamig.units import format_count
 from tui.present import (
     clock_text,
     command_line,
-    count_text,
     duration_text,
     fit,
     region_label,
@@ -39,7 +39,7 @@ def test_fit_is_exact_in_cells() -> None:
 
 def test_numbers() -> None:
     assert size_text(24 << 30, estimated=True) == "~24.0G"
-    assert [count_text(n) for n in (512, 12_152, 1_090_000)] == ["512", "12.2k", "1.09M"]
+    assert [format_count(n) for n in (512, 12_152, 1_090_000)] == ["512", "12.2k", "1.09M"]
     assert [duration_text(n) for n in (250e3, 4.6e6, 19e9, 185e9)] == ["250 us", "4.6 ms", "19 s", "3:05"]
     assert [remote_text(*pair) for pair in ((None, 5), (0, 5), (1, 500), (499, 500), (5, 5))] == [
         "-",

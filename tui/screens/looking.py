@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
-from numamig.migrate.job import JobSnapshot
+from numamig.migrate.snapshot import JobSnapshot
 from tui.action import Situation
 from tui.actions import find
 from tui.bridge import Bridge

@@ -8,7 +8,7 @@ from textual import on
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from numamig.migrate.job import JobState
+from numamig.migrate.snapshot import JobState
 from tui.action import bindings
 from tui.actions import ACTIONS
 from tui.choice import Target

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from numamig.migrate.job import JobSnapshot, JobState
+from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.outcome import Outcome
-from numamig.units import format_rate
+from numamig.units import format_count, format_rate
 from tui.look import Look, Spans, width_of
-from tui.present import count_text, duration_text, outcome_texts, size_text, sources_of
+from tui.present import duration_text, outcome_texts, size_text, sources_of
 from tui.ramps import OUTCOME_GLYPHS, apportion, spark_rows
 
 __all__ = ["job_line", "outcome_line", "scale_of", "spark_lines", "state_words", "way_of"]
@@ -128,7 +128,7 @@ def scale_of(job: JobSnapshot) -> float:
 def spark_lines(look: Look, job: JobSnapshot, rows: int, width: int) -> list[Spans]:
     """How long the latest calls took: a column is a batch, the newest on the right."""
     if not job.call_ns:
-        return [[(" " * 9 + f"no call yet, batch {count_text(job.batch_pages)}", look.label)]]
+        return [[(" " * 9 + f"no call yet, batch {format_count(job.batch_pages)}", look.label)]]
     top = scale_of(job)
     notes = _notes(job)
     if rows == 1:
@@ -147,4 +147,4 @@ def spark_lines(look: Look, job: JobSnapshot, rows: int, width: int) -> list[Spa
 def _notes(job: JobSnapshot) -> list[str]:
     calls = sorted(job.call_ns)
     p95 = calls[min(len(calls) - 1, len(calls) * 95 // 100)]
-    return [f"p95 {duration_text(p95)}", f"batch {count_text(job.batch_pages)}"]
+    return [f"p95 {duration_text(p95)}", f"batch {format_count(job.batch_pages)}"]

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from numamig.model.process import Region
 from numamig.observe.pagemap import PageMap
-from numamig.units import format_percent
+from numamig.units import format_count, format_percent
 from tui.look import Look, Span, Spans
 from tui.mapcells import ABSENT, BLANK, MUCH_MIXED, PURE, UNREAD, kind_of, nodes_of
 from tui.maplayout import MapLayout
-from tui.present import count_text, kind_label, region_label, remote_text, short_size, size_text
+from tui.present import kind_label, region_label, remote_text, short_size, size_text
 
 __all__ = [
     "FLASH_S",
@@ -206,12 +206,12 @@ def readout(look: Look, view: MapView) -> Spans:
         spans += [
             (" ", look.plain),
             look.chip(node) if node >= 0 else (" ? ", look.dim),
-            (f" {count_text(count)}", look.plain),
+            (f" {format_count(count)}", look.plain),
         ]
     words = "page" if sum(parts.values()) == 1 else "pages"
     spans.append((f" {words}" if parts else " no pages", look.plain))
     if huge:
-        spans.append((f"{dot}{count_text(huge)} huge", look.plain))
+        spans.append((f"{dot}{format_count(huge)} huge", look.plain))
     if region is not None:
         spans.append((dot + region_label(region, only_ascii=look.ascii), look.label))
     return spans

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from numamig.migrate.job import JobSnapshot
+from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.nodeset import format_nodeset
 from numamig.model.topology import Node
 from numamig.units import format_bytes, format_rate

@@ -7,13 +7,14 @@ from textual import events
 from textual.geometry import Region as Area
 from textual.message import Message
 
-from numamig.migrate.job import JobSnapshot
+from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.process import Region
 from numamig.observe.pagemap import Grid
+from numamig.units import format_count
 from tui.look import Look, Spans
 from tui.mapcells import cell_codes, changed_share
 from tui.mapwindow import MapWindow
-from tui.present import count_text, short_size
+from tui.present import short_size
 from tui.snapshots import MapSeen, ProcessSeen, RegionsSeen, Standing
 from tui.widgets import mapdraw
 from tui.widgets.mapdraw import FLASH_S, LABEL, Drawn, MapView
@@ -190,7 +191,7 @@ class PageMap(Pane):
             left.append((f"  {look.shown(process.name)} {process.pid}", look.label))
         if layout is not None:
             pages = layout.bucket_bytes // self.window.page_size
-            words = f"cell {short_size(layout.bucket_bytes)} = {count_text(pages)} page{'s' * (pages > 1)}"
+            words = f"cell {short_size(layout.bucket_bytes)} = {format_count(pages)} page{'s' * (pages > 1)}"
             left.append((f" {look.glyphs.dot} {words}", look.label))
         if self._standing is not Standing.HERE:
             right = (f"{self._standing.value}, seen {self._age_s:.0f} s ago", look.bold)

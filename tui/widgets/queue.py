@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from numamig.migrate.job import JobSnapshot, JobState
+from numamig.migrate.snapshot import JobSnapshot, JobState
+from numamig.units import format_count
 from tui.look import Look, Spans
-from tui.present import count_text, retry_text
+from tui.present import retry_text
 from tui.widgets.jobdraw import job_line, outcome_line, spark_lines, state_words
 from tui.widgets.pane import Lines, Table
 
@@ -75,7 +76,7 @@ class QueuePane(Table[int]):
         job = self._detailed
         if job is None:
             return left
-        right = f"[ ] batch {count_text(job.batch_pages)}   retry {retry_text(job.request.retry)}   shared "
+        right = f"[ ] batch {format_count(job.batch_pages)}   retry {retry_text(job.request.retry)}   shared "
         right += "move" if job.request.shared else "leave"
         return self.both_ends(left, [(right, look.label)], width)
 

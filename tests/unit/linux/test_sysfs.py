@@ -61,7 +61,7 @@ def test_eight_nodes_in_two_packages(tmp_path: Path) -> None:
     topology = read_topology(*roots, PAGE)
     assert topology.memory_nodes == tuple(range(8))
     assert [topology.distances[0, n] for n in range(8)] == [10, 12, 12, 12, 32, 32, 32, 32]
-    assert topology.node_of_cpu(66) == 2
+    assert [node.id for node in topology.nodes if 66 in node.cpus] == [2]
 
 
 def test_memory_without_cpus_behind_asymmetric_distances(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_cpus_without_memory(tmp_path: Path) -> None:
     roots = write_machine(tmp_path, {0: ("0", 1, "10 20"), 1: ("1", 0, "20 10")})
     topology = read_topology(*roots, PAGE)
     assert topology.memory_nodes == (0,)
-    assert topology.node_of_cpu(1) == 1
+    assert [node.id for node in topology.nodes if 1 in node.cpus] == [1]
 
 
 def test_huge_page_size_is_read(tmp_path: Path) -> None:

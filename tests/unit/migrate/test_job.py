@@ -11,10 +11,11 @@ from numamig.backends.base import MPOL_MF_MOVE
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.machine import HUGE_PAGES, PAGE, Caller, Flag
 from numamig.errors import RefusedError, TargetGone, UsageError
-from numamig.migrate.job import Job, JobSnapshot, JobState
+from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request, Retry, RetryMode
+from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import BatchMoved, JobEnded, JobStarted, PassEnded
 from numamig.model.outcome import Outcome
 from numamig.model.process import RegionKind
