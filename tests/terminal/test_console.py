@@ -14,7 +14,7 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 _LAUNCH = (
-    "import sys; from numamig.backends.registry import open_backend; from tui import run_console;"
+    "import sys; from numamig.backends.registry import open_backend; from tui.app import run_console;"
     "sys.exit(run_console(open_backend('simulator'), ascii={ascii}, speed=1.0, notice=''))"
 )
 _DEADLINE_S = 60.0
