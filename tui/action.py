@@ -58,6 +58,8 @@ class Action:
     """Order in the hints; 0 leaves it out."""
     shown: str = ""
     """How the keys are written, where that is not plain."""
+    types_ahead: bool = False
+    """What is typed right behind its key belongs to the field that it opens."""
 
     @property
     def call(self) -> str:
@@ -78,8 +80,12 @@ _SYMBOLS = {
 
 
 def bindings(actions: tuple[Action, ...]) -> list[Binding]:
-    """For a screen; none has priority, so that what is typed into a field stays there."""
-    return [Binding(a.keys, a.call, a.label, show=False, id=a.id) for a in actions]
+    """For a screen. What is typed into a field stays there: no printable key has priority while one is open.
+
+    A key without priority travels through the focused widget first, and keys typed right behind it go the same way
+    before it acts; so the key that opens a field has priority until it is open.
+    """
+    return [Binding(a.keys, a.call, a.label, show=False, id=a.id, priority=a.types_ahead) for a in actions]
 
 
 def keys_text(action: Action, *, first: bool = False) -> str:

@@ -108,6 +108,7 @@ ACTIONS: tuple[Action, ...] = (
         "lists",
         applies=_in(PROCESSES, REGIONS),
         rank=50,
+        types_ahead=True,
     ),
     Action("sort", "s", "sort", "sort", "sort by the next column", "lists", applies=_in(PROCESSES), rank=55),
     Action("sort-reverse", "S", "sort_reverse", "reverse", "sort the other way round", "lists", applies=_in(PROCESSES)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from textual import events
 
 from numamig.backends.simulator.machine import Backing, Caller, SimProcess, SimRegion
 from numamig.migrate.snapshot import JobState
@@ -157,6 +158,20 @@ async def test_several_processes_go_home() -> None:
         assert made.nodes_of(made.heap) == {1: 1024}
         # The row of the process under the cursor is as fresh as its map.
         await until(pilot, lambda: re.search(r" 0% ", line_with(app, "100 db")))
+
+
+async def test_a_filter_typed_in_one_go_loses_no_letter() -> None:
+    made = world()
+    app = console(made)
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: looked(app))
+        # As a terminal delivers them: all at once, nobody waits for the first to have acted.
+        for key in ["slash", *"cache"]:
+            app.post_message(events.Key(key, "/" if key == "slash" else key))
+        await until(pilot, lambda: line_with(app, "/cache  1 of 3"))
+        assert not line_with(app, "marked")
+        await press(pilot, "slash")
+        await until(pilot, lambda: line_with(app, "/cache/  0 of 3"))
 
 
 async def test_small_terminal_shows_one_pane_at_a_time() -> None:

@@ -6,6 +6,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
+from textual.widgets import Input
 
 from numamig.migrate.snapshot import JobSnapshot
 from tui.action import Situation
@@ -220,6 +221,8 @@ class LookingScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key that does nothing just now is let through; the hints say the same."""
         known = find(action, parameters)
+        if known is not None and known.types_ahead and isinstance(self.focused, Input):
+            return False
         return known is None or known.applies(self.situation())
 
     @on(Pane.Changed)

@@ -25,7 +25,7 @@ class FilterBar(Input):
         self.value = text
         self.cursor_position = len(text)
         self.display = True
-        self.focus()
+        self.screen.set_focus(self)  # at once: focus() would wait, and the next key go elsewhere
 
     def on_blur(self, event: events.Blur) -> None:
         self.post_message(self.Closed())
