@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from numamig.clock import Clock
 from numamig.model.finding import Finding
 from numamig.model.pages import PageRuns, Ranges
-from numamig.model.process import Process, Region
+from numamig.model.process import Process, ProcessFacts, Region, RegionPolicy
 from numamig.model.topology import NodeCounters, Topology
 
 __all__ = [
@@ -25,9 +25,13 @@ __all__ = [
     "UNWRITTEN",
     "Backend",
     "Capabilities",
+    "ClearsHints",
     "Diagnosing",
+    "Hold",
     "MovePagesCall",
     "MovePagesReturn",
+    "TellsPolicies",
+    "TellsProcessFacts",
 ]
 
 MPOL_MF_MOVE = 1 << 1
@@ -85,6 +89,20 @@ class Capabilities:
     """Ability → reason and remedy, for those that are False."""
 
 
+class Hold(Protocol):
+    """Keeps hold of one process and of the memory that it has now, whatever its pid comes to mean later."""
+
+    def check(self) -> None:
+        """
+        :raises TargetGone: it ended, or replaced its memory (exec).
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go; a second time is no error."""
+        ...
+
+
 class Backend(Protocol):
     """A NUMA machine. Methods raise ``TargetGone`` and ``RefusedError``; ``move_pages`` just returns the answer."""
 
@@ -109,6 +127,13 @@ class Backend(Protocol):
         """One process as it is now, kernel threads and zombies included.
 
         :raises TargetGone: there is none with that pid.
+        """
+        ...
+
+    def hold(self, process: Process) -> Hold:
+        """Hold on to a process that was seen.
+
+        :raises TargetGone: it has ended, also where another has its pid now.
         """
         ...
 
@@ -153,4 +178,45 @@ class Diagnosing(Protocol):
 
     def diagnose(self) -> list[Finding]:
         """Findings from probes, not from version numbers."""
+        ...
+
+
+@runtime_checkable
+class ClearsHints(Protocol):
+    """A backend that can take the marks of NUMA balancing off pages. Optional: ask with ``isinstance``."""
+
+    def clear_hints(self, pid: int, addresses: NDArray[np.uint64]) -> bool:
+        """Have the process fault each of these pages once, as if it had read them: then move_pages sees them again.
+
+        Only ever for pages that a page reader has just shown present: an absent one would be made present. The fault
+        may itself move the page to the node of the CPU that this runs on.
+
+        :param addresses: shape (pages,)
+        :returns: False where that is not allowed, or could do harm, and nothing was touched
+        :raises TargetGone: the process ended.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsProcessFacts(Protocol):
+    """A backend that knows more about a process than a list of all of them shows. Optional: ask with ``isinstance``."""
+
+    def process_facts(self, pid: int) -> ProcessFacts:
+        """
+        :raises TargetGone: there is none with that pid.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsPolicies(Protocol):
+    """A backend that knows the NUMA policies of regions. Optional: ask with ``isinstance``."""
+
+    def policies(self, pid: int) -> Sequence[RegionPolicy]:
+        """One for each region, ascending. On a real kernel this walks all page tables: on request, never on a timer.
+
+        :raises TargetGone: the process ended.
+        :raises RefusedError: the caller may not look.
+        """
         ...

@@ -59,3 +59,5 @@ class Request:
     rate: int | None = None
     """Bytes per second, at most."""
     retry: Retry = Retry()
+    threads: int = 1
+    """Calls made at the same time, each for a part of the batch."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Process", "Region", "RegionKind"]
+__all__ = ["Process", "ProcessFacts", "Region", "RegionKind", "RegionPolicy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,37 @@ class Process:
     def identity(self) -> tuple[int, int]:
         """What tells this process from a later one with the same pid."""
         return self.pid, self.start_time
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """What there is to know about one process before its pages are moved."""
+
+    process: Process
+    threads_by_node: Mapping[int, int]
+    """Node → how many threads last ran there."""
+    mems_allowed: tuple[int, ...] | None
+    """Nodes that its cpuset allows, ascending; None where there is no such limit, or it is not known."""
+    cgroup: str
+    """Path of its control group, "/" for the root; "" where not known. Hostile text."""
+    may_look: bool
+    """The caller may see where its pages are."""
+    may_move: bool
+    """The caller may move the pages that only this process maps."""
+    may_move_shared: bool
+    """And those that others map too."""
+    obstacle: str = ""
+    """Why not, and what helps, in one sentence; "" where everything is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPolicy:
+    """The NUMA policy of one region."""
+
+    start: int
+    """First address of the region."""
+    policy: str
+    """As numa_maps writes it: "default", "bind:0-1", "interleave:0,2", "prefer:1", "local" …"""
 
 
 class RegionKind(StrEnum):

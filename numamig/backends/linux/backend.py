@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, MovePagesReturn
 from numamig.backends.linux import syscalls
 from numamig.backends.linux.capabilities import balancing_mode, probe
+from numamig.backends.linux.hold import ProcessHold
 from numamig.backends.linux.hugetlb import HugetlbSizes, read_hugetlb_sizes
 from numamig.backends.linux.maps import parse_maps, parse_spans, read_maps
 from numamig.backends.linux.pagereaders import read_runs
@@ -108,6 +109,9 @@ class LinuxBackend:
         if process is None:  # pragma: no cover - only where kernel threads are not wanted
             raise TargetGone(f"process {pid} is a kernel thread", pid=pid)
         return process
+
+    def hold(self, process: Process) -> ProcessHold:
+        return ProcessHold(self.proc_root, process)
 
     def regions(self, pid: int) -> Sequence[Region]:
         return list(parse_maps(read_maps(self.proc_root, pid), self._sizes(), self._page_size))

@@ -11,10 +11,10 @@ from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, Mov
 from numamig.backends.simulator import calls
 from numamig.backends.simulator.machine import ABSENT, HUGE_PAGES, PAGE, Flag, Machine, SimProcess, SimRegion
 from numamig.clock import VirtualClock
-from numamig.errors import RefusedError
+from numamig.errors import RefusedError, TargetGone
 from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
-from numamig.model.process import Process, Region, RegionKind
+from numamig.model.process import Process, ProcessFacts, Region, RegionKind, RegionPolicy
 from numamig.model.topology import Node, NodeCounters, Topology
 
 __all__ = ["SimulatorBackend"]
@@ -25,6 +25,23 @@ _HUGE_BYTES = HUGE_PAGES * PAGE
 _HUGE_FLAG = int(Flag.HUGE)
 _HINTED_FLAG = int(Flag.HINTED)
 _ZERO_FLAG = int(Flag.ZERO)
+
+
+class SimulatedHold:
+    """A process by its pid and start time."""
+
+    def __init__(self, machine: Machine, process: Process) -> None:
+        self._machine = machine
+        self._identity = process.identity
+
+    def check(self) -> None:
+        pid, start_time = self._identity
+        process = self._machine.process(pid)
+        if process.start_time != start_time or process.zombie:
+            raise TargetGone(f"process {pid} has ended", pid=pid)
+
+    def close(self) -> None:
+        """Nothing is held in a machine in memory."""
 
 
 class SimulatorBackend:
@@ -72,6 +89,11 @@ class SimulatorBackend:
         with self.machine.lock:
             return self._seen(self.machine.process(pid))
 
+    def hold(self, process: Process) -> SimulatedHold:
+        held = SimulatedHold(self.machine, process)
+        held.check()
+        return held
+
     def regions(self, pid: int) -> Sequence[Region]:
         with self.machine.lock:
             return [
@@ -104,6 +126,36 @@ class SimulatorBackend:
             answered = [calls.move_pages(self.machine, *call) for call in calls_]
             self.machine.clock.sleep_ns(max((cost for _, cost in answered), default=0))
             return [answer for answer, _ in answered]
+
+    def clear_hints(self, pid: int, addresses: NDArray[np.uint64]) -> bool:
+        """As reading a byte of each page would, where the caller may trace the process."""
+        with self.machine.lock:
+            process = self.machine.process(pid)
+            if not self.machine.may_look_at(process):
+                return False
+            calls.clear_hints(self.machine, process, addresses)
+            return True
+
+    def process_facts(self, pid: int) -> ProcessFacts:
+        with self.machine.lock:
+            process, caller = self.machine.process(pid), self.machine.caller
+            may = self.machine.may_look_at(process) and not process.kernel_thread and not process.zombie
+            allowed = process.mems_allowed
+            nodes = process.cpu_nodes
+            return ProcessFacts(
+                process=self._seen(process),
+                # Which thread runs where is not simulated: they are spread evenly.
+                threads_by_node={n: len(range(i, process.threads, len(nodes))) for i, n in enumerate(nodes)},
+                mems_allowed=None if allowed is None else tuple(sorted(allowed)),
+                cgroup="/",
+                may_look=may,
+                may_move=may,
+                may_move_shared=may and caller.sys_nice,
+                obstacle="" if may and caller.sys_nice else "the scenario's caller lacks the rights",
+            )
+
+    def policies(self, pid: int) -> Sequence[RegionPolicy]:
+        return [RegionPolicy(region.start, "default") for region in self.regions(pid)]
 
     def node_counters(self) -> NodeCounters:
         with self.machine.lock:

@@ -15,7 +15,7 @@ from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN, Mov
 from numamig.backends.simulator.machine import ABSENT, HUGE_PAGES, PAGE, Backing, Flag, Machine, SimProcess
 from numamig.model.process import RegionKind
 
-__all__ = ["move_pages"]
+__all__ = ["clear_hints", "move_pages"]
 
 _QUEUED = UNWRITTEN  # a page that is isolated for migration: its status is written when its run has moved
 _HUGE_BYTES = HUGE_PAGES * PAGE
@@ -55,6 +55,18 @@ def move_pages(
     returned = move.run()
     answer = MovePagesReturn(-1, -returned, status) if returned < 0 else MovePagesReturn(returned, 0, status)
     return answer, move.cost_ns()
+
+
+def clear_hints(machine: Machine, process: SimProcess, addresses: NDArray[np.uint64]) -> None:
+    """What a read by the process does to the marks of NUMA balancing; a huge page has one mark for all of it."""
+    pages = _Pages.find(machine, process, addresses)
+    for number in np.unique(pages.region[pages.region >= 0]).tolist():
+        backing = process.regions[number].backing
+        index = pages.index[pages.region == number]
+        huge = backing.flags[index] & _HUGE_FLAG != 0
+        heads = index[huge] - index[huge] % HUGE_PAGES
+        for part in (index[~huge], (heads[:, None] + np.arange(HUGE_PAGES)).ravel()):
+            backing.flags[part] &= np.uint8(255 & ~_HINTED_FLAG)
 
 
 @dataclass(slots=True)
