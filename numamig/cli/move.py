@@ -41,6 +41,9 @@ __all__ = ["command", "exit_code"]
 @click.option(
     "--pages", type=click.IntRange(1, 1 << 20), default=DEFAULT_BATCH_PAGES, show_default=True, help="Pages in a step."
 )
+@click.option(
+    "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Calls made at the same time."
+)
 @click.option("--budget", metavar="TIME", help="Steer the size of steps so that a call takes about this long: 5ms.")
 @click.option("--rate", metavar="RATE", help="Move at most this much: 200MiB/s.")
 @click.option(
@@ -62,6 +65,7 @@ def command(
     kind: str | None,
     move_shared: bool,
     pages: int,
+    threads: int,
     budget: str | None,
     rate: str | None,
     retry: str,
@@ -96,6 +100,7 @@ def command(
         budget_ns=None if budget is None else parse_duration(budget),
         rate=None if rate is None else parse_rate(rate),
         retry=Retry(RetryMode(retry), passes),
+        threads=threads,
     )
     plan = plan_request(backend, request)
     if not (dry_run and as_json):
@@ -104,7 +109,8 @@ def command(
     if dry_run:
         if as_json:
             print_json(plan.as_dict())
-        return ExitCode.DONE
+        return ExitCode.REFUSED if plan.errors else ExitCode.DONE
+    plan.demand_possible()
     if plan.warnings and not yes and sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm("Go on?", default=True, abort=True, err=True)
     job, interrupted = run_visibly(backend, Job(1, backend, plan))

@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from numamig.backends.base import Backend
+from numamig.backends.base import Backend, Hold
 from numamig.errors import RefusedError, TargetGone
 from numamig.migrate.left import LeftPages
 from numamig.migrate.mover import BatchResult, Stop, move_batch, resolve
@@ -40,6 +40,13 @@ class Job:
         self.reason = ""
         self.pacer = Pacer(plan.request.batch_pages, plan.request.budget_ns, plan.request.rate)
         self._backend = backend
+        self._hold: Hold | None = None
+        self._lost: TargetGone | None = None
+        """Why there is nothing to hold on to."""
+        try:
+            self._hold = backend.hold(plan.process)
+        except TargetGone as error:
+            self._lost = error
         self._chooser = self._new_chooser(list(plan.ranges))
         self._booked = (0, OutcomeCounts())
         """Pages chosen, and their outcomes: replaced as one, so that a snapshot adds up at any moment."""
@@ -147,14 +154,20 @@ class Job:
         return Chooser(self._backend, plan.request, ranges, plan.huge_page_size, plan.page_size)
 
     def _demand_same_process(self) -> None:
-        now = self._backend.process(self.plan.process.pid)
-        if now.identity != self.plan.process.identity or now.zombie:
-            raise TargetGone("the process ended", pid=now.pid)
+        """A pid may be another's by now, and the memory another program's."""
+        if self._hold is None:
+            raise self._lost or TargetGone("the process ended", pid=self.plan.process.pid)
+        self._hold.check()
 
     def _move(self, batch: Batch) -> BatchResult:
         """Move a batch and book it; pages that were booked before (busy in an earlier pass) are booked anew."""
         result = move_batch(
-            self._backend, self.plan.process.pid, batch, self.plan.page_size, shared=self.request.shared
+            self._backend,
+            self.plan.process.pid,
+            batch,
+            self.plan.page_size,
+            shared=self.request.shared,
+            threads=self.request.threads,
         )
         booked = self._take_from_again(batch)
         self._book(result.outcomes, instead_of=booked)
@@ -222,6 +235,9 @@ class Job:
             self._book(OutcomeCounts.of({Outcome.GONE: busy.total}), instead_of=busy)
         self.reason = reason
         self._enter(state)
+        if self._hold is not None:
+            self._hold.close()
+            self._hold = None
         pid = self.plan.process.pid
         return [JobEnded(self.number, pid, self._backend.clock.now_ns(), reason, self._booked[1])]
 

@@ -15,7 +15,15 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN, Backend, MovePagesReturn
+from numamig.backends.base import (
+    MPOL_MF_MOVE,
+    MPOL_MF_MOVE_ALL,
+    UNWRITTEN,
+    Backend,
+    ClearsHints,
+    MovePagesCall,
+    MovePagesReturn,
+)
 from numamig.errors import RefusedError, TargetGone
 from numamig.migrate.left import LeftPages
 from numamig.migrate.select import Batch
@@ -23,6 +31,8 @@ from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.pages import PageRuns
 
 __all__ = ["BatchResult", "Stop", "move_batch", "resolve"]
+
+_LEAST_FOLIOS = 128  # of a call that is made beside others: below, its fixed cost eats what the other CPU brings
 
 
 class Stop(StrEnum):
@@ -51,59 +61,94 @@ class BatchResult:
     stop: Stop | None
 
 
-def move_batch(backend: Backend, pid: int, batch: Batch, page_size: int, *, shared: bool) -> BatchResult:
+def move_batch(
+    backend: Backend, pid: int, batch: Batch, page_size: int, *, shared: bool, threads: int = 1
+) -> BatchResult:
     """Move the folios of ``batch`` and account for each base page of them.
 
     :param page_size: bytes of a base page
+    :param threads: into how many calls, made at the same time, the batch is divided
     """
-    return _BatchMove(backend, pid, batch, page_size, shared).run()
+    return _BatchMove(backend, pid, batch, page_size, shared, threads).run()
 
 
 class _BatchMove:
     """The state of one batch while it is settled; ``outcome`` is per folio, ``pieces`` for folios that came apart."""
 
-    def __init__(self, backend: Backend, pid: int, batch: Batch, page_size: int, shared: bool) -> None:
+    def __init__(self, backend: Backend, pid: int, batch: Batch, page_size: int, shared: bool, threads: int) -> None:
         self._backend = backend
         self._pid = pid
         self._batch = batch
         self._page_size = page_size
         self._flags = MPOL_MF_MOVE_ALL if shared else MPOL_MF_MOVE
+        self._threads = threads
         self._outcome = np.full(len(batch), Outcome.NOT_TRIED, np.int8)
         self._apart = np.zeros(len(batch), np.bool_)
         self._pieces: list[tuple[NDArray[np.uint64], NDArray[np.int8], int, int]] = []
         self._call_ns: list[int] = []
+        self._full: set[int] = set()
+        """Targets without room: not asked again."""
         self._stop: Stop | None = None
 
     def run(self) -> BatchResult:
-        pending = np.argsort(self._batch.target, kind="stable")
-        while len(pending) and self._stop is None:
-            pending = self._call(pending)
+        self._move_all(np.argsort(self._batch.target, kind="stable"))
+        hinted = np.flatnonzero((self._outcome == Outcome.HINTED) & ~self._apart)
+        if len(hinted) and self._stop is None and self._clear_hints(hinted):
+            self._move_all(hinted)
+        if self._stop is None and self._full.issuperset(np.unique(self._batch.target).tolist()):
+            self._stop = Stop.NO_ROOM
         return self._account()
 
+    def _move_all(self, pending: NDArray[np.intp]) -> None:
+        while len(pending) and self._stop is None:
+            pending = self._call(pending)
+
+    def _clear_hints(self, folios: NDArray[np.intp]) -> bool:
+        """Whether the marks of NUMA balancing are gone from these, so that a call may see them."""
+        if not isinstance(self._backend, ClearsHints):
+            return False
+        try:
+            return self._backend.clear_hints(self._pid, self._batch.address[folios])
+        except TargetGone:
+            self._outcome[folios] = Outcome.GONE
+            self._stop = Stop.TARGET_GONE
+            return False
+
     def _call(self, pending: NDArray[np.intp]) -> NDArray[np.intp]:
-        """One moving call over ``pending``; returns what of it the kernel did not try."""
+        """Moving calls over ``pending``, at the same time; returns what of it the kernel did not try."""
         batch, clock = self._batch, self._backend.clock
+        threads = min(self._threads, max(1, len(pending) // _LEAST_FOLIOS))
+        parts = np.array_split(pending, threads) if threads > 1 else [pending]
         began = clock.now_ns()
-        answer = self._backend.move_pages(self._pid, batch.address[pending], batch.target[pending], self._flags)
+        if threads > 1:
+            calls = [MovePagesCall(self._pid, batch.address[p], batch.target[p], self._flags) for p in parts]
+            answers = self._backend.move_pages_together(calls)
+        else:
+            answers = [self._backend.move_pages(self._pid, batch.address[pending], batch.target[pending], self._flags)]
         self._call_ns.append(clock.now_ns() - began)
-        target = batch.target[pending]
-        self._outcome[pending[answer.status == target]] = Outcome.MOVED
-        if answer.returned == 0 and bool((answer.status == target).all()):
+        rest = [self._read_answer(part, answer) for part, answer in zip(parts, answers, strict=True)]
+        return np.concatenate(rest) if len(rest) > 1 else rest[0]
+
+    def _read_answer(self, pending: NDArray[np.intp], answer: MovePagesReturn) -> NDArray[np.intp]:
+        """Book what one call says of ``pending``; returns what it did not try and what may still be."""
+        target = self._batch.target[pending]
+        moved = answer.status == target
+        self._outcome[pending[moved]] = Outcome.MOVED
+        if answer.returned == 0 and bool(moved.all()):
             return pending[:0]
         shared = answer.status == -errno.EACCES
         self._outcome[pending[shared]] = Outcome.SHARED
         tried, reason = self._failing_run(answer, target)
-        written = (answer.status != UNWRITTEN) & (answer.status != target) & ~shared
+        written = (answer.status != UNWRITTEN) & ~moved & ~shared
         self._settle(pending[written], Outcome.BUSY)
         self._settle(pending[tried], reason)
         untried = (answer.status == UNWRITTEN) & ~tried
-        if self._stop is Stop.NO_ROOM:
-            # Other targets may still have room; this one is not asked again.
-            full = target == target[np.argmax(tried)]
-            self._outcome[pending[untried & full]] = Outcome.NO_ROOM
+        if reason is Outcome.NO_ROOM:
+            self._full.add(int(target[np.argmax(tried)]))
+        if self._full:
+            full = untried & np.isin(target, list(self._full))
+            self._outcome[pending[full]] = Outcome.NO_ROOM
             untried &= ~full
-            if untried.any():
-                self._stop = None
         rest: NDArray[np.intp] = pending[untried]
         return rest
 
@@ -123,7 +168,6 @@ class _BatchMove:
                 tried[first : first + length] = True
             if answer.returned >= 0:
                 return tried, Outcome.BUSY
-            self._stop = Stop.NO_ROOM
             return tried, Outcome.NO_ROOM
         # The whole call was refused, or ended at a bad node after flushing the run before it: look at every cell.
         reason, self._stop = {
@@ -163,24 +207,28 @@ class _BatchMove:
     def _account(self) -> BatchResult:
         batch, page = self._batch, self._page_size
         whole = ~self._apart
-        counts = np.bincount(
-            self._outcome[whole], weights=batch.size_bytes[whole] // page, minlength=len(Outcome)
-        ).astype(np.int64)
-        moved: dict[tuple[int, int], int] = {}
-        at_target = whole & (self._outcome == Outcome.MOVED)
-        for source, target in sorted(
-            set(zip(batch.source[at_target].tolist(), batch.target[at_target].tolist(), strict=True))
-        ):
-            these = at_target & (batch.source == source) & (batch.target == target)
-            moved[source, target] = int(batch.size_bytes[these].sum()) // page
-        stayed = whole & ~np.isin(self._outcome, (Outcome.MOVED, Outcome.ALREADY_THERE))
+        pages = batch.size_bytes // page
+        counts = np.bincount(self._outcome[whole], weights=pages[whole], minlength=len(Outcome)).astype(np.int64)
+        moved = _ways(batch, pages, whole & (self._outcome == Outcome.MOVED))
+        stayed = whole & (self._outcome > Outcome.ALREADY_THERE)
         left = [LeftPages.of(batch.address[stayed], batch.end[stayed], self._outcome[stayed])]
         for address, outcome, source, target in self._pieces:
             counts += np.bincount(outcome, minlength=len(Outcome))
             moved[source, target] = moved.get((source, target), 0) + int((outcome == Outcome.MOVED).sum())
-            stays = ~np.isin(outcome, (Outcome.MOVED, Outcome.ALREADY_THERE))
+            stays = outcome > Outcome.ALREADY_THERE
             left.append(LeftPages.of(address[stays], address[stays] + np.uint64(page), outcome[stays]))
         return BatchResult(OutcomeCounts(counts), moved, LeftPages.joined(left), tuple(self._call_ns), self._stop)
+
+
+def _ways(batch: Batch, pages: NDArray[np.int64], moved: NDArray[np.bool_]) -> dict[tuple[int, int], int]:
+    """(from, to) → base pages of the folios that moved."""
+    way = (batch.source.astype(np.int64) << 32) + batch.target
+    if len(way) and (way == way[0]).all():  # nearly always
+        total = int(pages[moved].sum())
+        return {(int(batch.source[0]), int(batch.target[0])): total} if total else {}
+    ways, place = np.unique(way[moved], return_inverse=True)
+    sums = np.bincount(place, weights=pages[moved], minlength=len(ways)).astype(np.int64)
+    return {(int(w) >> 32, int(w) & 0xFFFF_FFFF): int(n) for w, n in zip(ways, sums, strict=True)}
 
 
 def resolve(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from numamig.backends.base import Backend
+from numamig.errors import RefusedError
 from numamig.migrate.preflight import check
 from numamig.migrate.request import Request
 from numamig.migrate.select import select_regions
@@ -60,6 +61,13 @@ class Plan:
     def warnings(self) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if f.severity is Severity.WARNING)
 
+    def demand_possible(self) -> None:
+        """
+        :raises RefusedError: something stands against it that nobody can wave through.
+        """
+        for finding in self.errors:
+            raise RefusedError(finding.reason, hint=finding.remedy or None, pid=self.request.pid)
+
     def as_dict(self) -> dict[str, object]:
         request = self.request
         return {
@@ -108,8 +116,8 @@ def make_plan(seen: Seen, request: Request) -> Plan:
             Finding(
                 "hinted",
                 Severity.WARNING,
-                f"{hidden >> 10} KiB are present, but NUMA balancing hides on which node: they stay",
-                "run with CAP_SYS_ADMIN to see them, or sysctl kernel.numa_balancing=0",
+                f"{hidden >> 10} KiB are present, but NUMA balancing hides on which node",
+                "those whose marks can be cleared are looked at again in their turn; CAP_SYS_ADMIN shows all at once",
             )
         )
     if not wanted:

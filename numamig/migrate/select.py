@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from numamig.backends.base import Backend
+from numamig.backends.base import Backend, ClearsHints
 from numamig.migrate.request import Request
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
 from numamig.model.process import Region
@@ -69,6 +69,8 @@ class Chooser:
         self._huge = huge_page_size
         self._page_size = page_size
         self._look_bytes = 0
+        self._clears = True
+        """Nothing has refused yet to clear marks of NUMA balancing."""
         self.cursor = ranges[0][0] if ranges else 0
         """Everything below has been chosen, or was passed over."""
         self.exhausted = not ranges
@@ -89,7 +91,7 @@ class Chooser:
         self._look_bytes = max(wanted, self._look_bytes // 2)
         while found < wanted and not self.exhausted:
             window = self._window()
-            runs = PageRuns.concatenate(self._backend.page_runs(self._request.pid, window))
+            runs = self._look(window)
             runs = _each_once(runs[from_sources(runs.node, self._request)], self.cursor)
             runs, stop = self._cut(runs, wanted - found, first=not parts)
             if len(runs):
@@ -101,6 +103,18 @@ class Chooser:
             self._look_bytes = min(self._look_bytes * 2, max(_WIDEST_LOOK, wanted))
         address, size, node = PageRuns.concatenate(parts).folios()
         return Batch(address, size, node, np.full(len(address), self._request.target, np.int32))
+
+    def _look(self, window: Ranges) -> PageRuns:
+        """The pages as they are; where only some nodes are to be emptied, marks that hide the node are cleared."""
+        pid = self._request.pid
+        runs = PageRuns.concatenate(self._backend.page_runs(pid, window))
+        if self._request.sources is None or not self._clears or not isinstance(self._backend, ClearsHints):
+            return runs
+        hidden = runs[runs.node == UNKNOWN_NODE]
+        if not len(hidden):
+            return runs
+        self._clears = self._backend.clear_hints(pid, hidden.folios()[0])
+        return PageRuns.concatenate(self._backend.page_runs(pid, window)) if self._clears else runs
 
     def _ahead(self) -> Iterator[tuple[int, int]]:
         """What lies ahead of the cursor, without a copy of it all."""

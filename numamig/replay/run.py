@@ -139,6 +139,7 @@ def _do(
     snapshots = []
     for process in find_processes(backend, step.migrate.process):
         plan = plan_request(backend, _request(backend, step.migrate, process))
+        plan.demand_possible()
         job = Job(len(report.jobs) + 1, backend, plan)
         touched[process.pid] = process
         for event in run_job(job, backend, wanted):
@@ -230,6 +231,7 @@ def _request(backend: Backend, migrate: Migrate, process: Process) -> Request:
         within=within,
         shared=migrate.shared,
         batch_pages=migrate.batch.pages,
+        threads=migrate.batch.threads,
         budget_ns=migrate.batch.budget,
         rate=migrate.batch.rate,
         retry=Retry(migrate.retry.mode, migrate.retry.passes),

@@ -102,6 +102,7 @@ class BatchSettings(_Strict):
     pages: Annotated[int, Field(ge=1, le=1 << 20)] = DEFAULT_BATCH_PAGES
     budget: Duration | None = None
     rate: Rate | None = None
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class RetrySettings(_Strict):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, MovePagesReturn
 from numamig.backends.linux import syscalls
 from numamig.backends.linux.capabilities import balancing_mode, probe
+from numamig.backends.linux.hints import HintClearer
 from numamig.backends.linux.hold import ProcessHold
 from numamig.backends.linux.hugetlb import HugetlbSizes, read_hugetlb_sizes
 from numamig.backends.linux.maps import parse_maps, parse_spans, read_maps
@@ -26,7 +27,7 @@ from numamig.clock import Clock, SystemClock
 from numamig.errors import RefusedError, TargetGone
 from numamig.model.finding import Finding
 from numamig.model.pages import PageRuns, Ranges
-from numamig.model.process import Process, Region
+from numamig.model.process import Process, ProcessFacts, Region, RegionPolicy
 from numamig.model.topology import NodeCounters, Topology
 
 __all__ = ["LinuxBackend"]
@@ -58,6 +59,7 @@ class LinuxBackend:
         self._pool: ThreadPoolExecutor | None = None
         self._pool_size = 0
         self._lock = threading.Lock()
+        self._hints = HintClearer(self.proc_root, self._clock)
         topology = self.topology()
         self._node_of_cpu = {cpu: node.id for node in topology.nodes for cpu in node.cpus}
         self._huge_page_size = topology.huge_page_size
@@ -133,6 +135,10 @@ class LinuxBackend:
     ) -> MovePagesReturn:
         return syscalls.move_pages(pid, addresses, nodes, flags)
 
+    def clear_hints(self, pid: int, addresses: NDArray[np.uint64]) -> bool:
+        """By reading a byte of each page, where we may trace the process and nobody has a userfaultfd open."""
+        return self._hints.clear(pid, addresses)
+
     def move_pages_together(self, calls: Sequence[MovePagesCall]) -> list[MovePagesReturn]:
         if len(calls) < 2:
             return [self.move_pages(*call) for call in calls]
@@ -159,6 +165,18 @@ class LinuxBackend:
         if self._hugetlb is None:
             self._hugetlb = read_hugetlb_sizes(self.proc_root, self.sys_root)
         return self._hugetlb
+
+    def process_facts(self, pid: int) -> ProcessFacts:
+        from numamig.backends.linux.facts import read_facts
+
+        return read_facts(
+            self.proc_root, pid, self._node_of_cpu.get, self.topology().memory_nodes, self.move_pages
+        )
+
+    def policies(self, pid: int) -> Sequence[RegionPolicy]:
+        from numamig.backends.linux.policies import read_policies
+
+        return read_policies(self.proc_root, pid)
 
     def diagnose(self) -> list[Finding]:
         """What works here, by trying it out: see ``numamig.backends.linux.doctor``."""

@@ -2,14 +2,18 @@
 
 A pid is given to another process once the first is gone. A pidfd is not, and an open /proc/PID/pagemap keeps answering
 for the memory that the process had when it was opened: after an exec it answers nothing, though pid, start time and
-pidfd are the same. Source: pidfd_open(2); fs/proc/task_mmu.c ``pagemap_read`` (``mmget_not_zero``).
+pidfd are the same. Where there is no pidfd_open (before 5.3, sandboxes, filters that do not know it), an open /proc/PID
+takes its place: what is in it is of that process for ever. Source: pidfd_open(2); fs/proc/base.c ``proc_pid_lookup``,
+fs/proc/task_mmu.c ``pagemap_read`` (``mmget_not_zero``).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 from numamig.backends.linux._errors import as_error, gone, reading_process
@@ -28,30 +32,51 @@ class ProcessHold:
     def __init__(self, proc_root: Path, process: Process) -> None:
         self.pid = process.pid
         self._folder = f"{proc_root}/{process.pid}"
-        self._start_time = process.start_time
-        with reading_process(self.pid):
-            self._pidfd = os.pidfd_open(self.pid)
-        self._poll = select.poll()  # unlike select(), for descriptors beyond 1023 too
-        self._poll.register(self._pidfd, select.POLLIN)
-        self._pagemap: int | None = None
-        self._close = weakref.finalize(self, _close, [self._pidfd])
+        descriptors: list[int] = []
+        self._close = weakref.finalize(self, _close, descriptors)
         try:
-            descriptor = os.open(f"{self._folder}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            pass  # not ours to look at: then an exec is not noticed here, and nothing can be moved either
+            with reading_process(self.pid):
+                self._ended = self._watch(descriptors)
+            self._pagemap = self._hold_memory(descriptors)
+            # Only now that it is held does its start time say that it is the one that was meant.
+            stat = parse_stat(read_text(f"{self._folder}/stat", self.pid))
+            if stat.start_time != process.start_time or stat.ended:
+                raise gone(self.pid, "has ended")
+            self.check()
+        except BaseException:
+            self.close()
+            raise
+
+    def _watch(self, descriptors: list[int]) -> Callable[[], bool]:
+        """Whether it ended, asked of a descriptor that is added to ``descriptors``."""
+        try:
+            pidfd = os.pidfd_open(self.pid)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise gone(self.pid, "has ended") from None  # its pid is that of somebody's thread now
+            if error.errno not in (errno.ENOSYS, errno.EPERM):
+                raise
         else:
-            self._close.detach()
-            self._close = weakref.finalize(self, _close, [self._pidfd, descriptor])
-            self._pagemap = descriptor
-        # Only now that it is held does its start time say that it is the one that was meant.
-        stat = parse_stat(read_text(f"{self._folder}/stat", self.pid))
-        if stat.start_time != self._start_time or stat.ended:
-            raise gone(self.pid, "has ended")
-        self.check()
+            descriptors.append(pidfd)
+            poll = select.poll()  # unlike select(), for descriptors beyond 1023 too
+            poll.register(pidfd, select.POLLIN)
+            # Readable from the moment that the process ended, zombie or not.
+            return lambda: bool(poll.poll(0))
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptors.append(folder)
+        return lambda: _ended(folder)
+
+    def _hold_memory(self, descriptors: list[int]) -> int | None:
+        """Its pagemap; None where it is not ours to look at: then an exec is not noticed, and nothing can be chosen."""
+        try:
+            pagemap = os.open(f"{self._folder}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        descriptors.append(pagemap)
+        return pagemap
 
     def check(self) -> None:
-        # A pidfd is readable from the moment that the process ended, zombie or not.
-        if self._poll.poll(0):
+        if self._ended():
             raise gone(self.pid, "has ended")
         if self._pagemap is None:
             return
@@ -66,6 +91,20 @@ class ProcessHold:
         self._close()
 
 
-def _close(descriptors: list[int]) -> None:
-    for descriptor in descriptors:
+def _ended(folder: int) -> bool:
+    """Whether the process of an open /proc/PID is a zombie, or gone."""
+    try:
+        descriptor = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return True
+    try:
+        return parse_stat(os.read(descriptor, 4096).decode("utf-8", "replace")).ended
+    except OSError:
+        return True
+    finally:
         os.close(descriptor)
+
+
+def _close(descriptors: list[int]) -> None:
+    while descriptors:
+        os.close(descriptors.pop())

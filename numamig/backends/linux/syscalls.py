@@ -1,13 +1,14 @@
-"""move_pages(2), by number: the one place where numamig calls into the kernel other than through files.
+"""move_pages(2), by number, and process_vm_readv(2): where numamig calls into the kernel other than through files.
 
 Nothing here interprets an answer. Source: move_pages(2), mm/migrate.c; numbers from arch/*/entry/syscalls and
-include/uapi/asm-generic/unistd.h.
+include/uapi/asm-generic/unistd.h; process_vm_readv(2), mm/process_vm_access.c.
 """
 
 from __future__ import annotations
 
 import platform
 import sys
+from errno import EFAULT
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from numamig.backends.base import MPOL_MF_MOVE, UNWRITTEN, MovePagesReturn
 from numamig.backends.linux._ffi import ffi as _untyped_ffi
 from numamig.errors import RefusedError
 
-__all__ = ["MOVE_PAGES_NUMBERS", "move_pages", "syscall_number"]
+__all__ = ["MOVE_PAGES_NUMBERS", "move_pages", "read_a_byte_of_each", "syscall_number"]
 
 MOVE_PAGES_NUMBERS = {
     "x86_64": 279,
@@ -32,6 +33,7 @@ MOVE_PAGES_NUMBERS = {
 
 class _Libc(Protocol):
     def syscall(self, number: int, pid: int, count: int, pages: Any, nodes: Any, status: Any, flags: int, /) -> int: ...
+    def process_vm_readv(self, pid: int, local: Any, locals_: int, remote: Any, remotes: int, flags: int, /) -> int: ...
 
 
 class _Ffi(Protocol):
@@ -100,3 +102,28 @@ def move_pages(
     )
     errno = _ffi.errno if returned == -1 else 0  # thread-local, saved by cffi right after the call
     return MovePagesReturn(returned, errno, status)
+
+
+_MOST_VECTORS = 1024  # IOV_MAX
+
+
+def read_a_byte_of_each(pid: int, addresses: NDArray[np.uint64]) -> int:
+    """Read one byte at each of these addresses of a process and forget it; addresses that cannot be read are skipped.
+
+    :param addresses: shape (addresses,)
+    :returns: 0, or the errno of a call that read nothing for another reason than its first address (EFAULT)
+    """
+    remote = np.ones((len(addresses), 2), np.uint64)  # struct iovec: base, length
+    remote[:, 0] = addresses
+    read = np.empty(_MOST_VECTORS, np.uint8)
+    local = np.empty((1, 2), np.uint64)
+    at = 0
+    while at < len(remote):
+        count = min(_MOST_VECTORS, len(remote) - at)
+        local[0] = read.__array_interface__["data"][0], count
+        done = _libc.process_vm_readv(pid, _ffi.from_buffer(local), 1, _ffi.from_buffer(remote[at:]), count, 0)
+        if done < 0 and _ffi.errno != EFAULT:
+            return _ffi.errno
+        # Cut short by an address that cannot be read, which is the first of the next call: EFAULT, and skipped.
+        at += done if done > 0 else 1
+    return 0

@@ -131,7 +131,7 @@ class SimulatorBackend:
         """As reading a byte of each page would, where the caller may trace the process."""
         with self.machine.lock:
             process = self.machine.process(pid)
-            if not self.machine.may_look_at(process):
+            if not (self.machine.may_look_at(process) and self.machine.caller.trace):
                 return False
             calls.clear_hints(self.machine, process, addresses)
             return True

@@ -124,6 +124,8 @@ class Caller:
     sys_nice: bool = True
     sys_ptrace: bool = True
     sys_admin: bool = True
+    trace: bool = True
+    """May trace what it may look at (PTRACE_MODE_ATTACH); Yama often forbids it."""
 
 
 class Machine:

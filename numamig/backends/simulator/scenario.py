@@ -112,6 +112,7 @@ class CallerEntry(_Strict):
     sys_nice: bool = True
     sys_ptrace: bool = True
     sys_admin: bool = True
+    trace: bool = True
 
 
 class ScenarioFile(_Strict):

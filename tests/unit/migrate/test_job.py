@@ -280,7 +280,7 @@ def test_two_ranges_within_one_huge_page_are_no_reason_to_lose_what_follows() ->
 
 @pytest.mark.parametrize("batch", [1, 100, 600])
 def test_a_marked_huge_page_in_which_a_range_begins_is_no_trap(batch: int) -> None:
-    caller = Caller("ada", sys_nice=False, sys_ptrace=False, sys_admin=False)
+    caller = Caller("ada", sys_nice=False, sys_ptrace=False, sys_admin=False, trace=False)
     backend = machine(kernel="linux-6.1", caller=caller)
     (backing,) = add_process(backend, [0] * 2 * HUGE_PAGES, huge=True, user="ada")
     backing.flags[:HUGE_PAGES] |= np.uint8(Flag.HINTED)
@@ -295,6 +295,18 @@ def test_pages_whose_node_is_hidden_are_not_left_in_silence() -> None:
     plan = plan_request(backend, Request(PID, 1, sources=(0,)))
     assert plan.pages == 60
     assert [finding.check for finding in plan.warnings] == ["hinted"]
+
+
+@pytest.mark.parametrize(("trace", "moved"), [(True, 100), (False, 60)])
+def test_pages_whose_node_is_hidden_are_looked_at_again_without_their_marks(trace: bool, moved: int) -> None:
+    caller = Caller("ada", sys_nice=False, sys_ptrace=False, sys_admin=False, trace=trace)
+    backend = machine(kernel="linux-6.1", caller=caller)
+    layout = [0] * 100 + [2] * 20
+    flags = dict.fromkeys([*range(40), *range(110, 120)], Flag.HINTED)
+    (backing,) = add_process(backend, layout, flags=flags, user="ada")
+    job = new_job(backend, sources=(0,), batch_pages=16)
+    assert counts(finish(job, backend)) == {"moved": moved}
+    assert pages_by_node(backing)[2] == 20
 
 
 def test_nothing_to_do_is_done_at_once() -> None:

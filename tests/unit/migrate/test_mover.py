@@ -22,8 +22,8 @@ def batch(pages: list[int], target: int | list[int], source: int = 0, size: int 
     return Batch(address, np.full(len(pages), size, np.int64), np.full(len(pages), source, np.int16), targets)
 
 
-def move(backend: SimulatorBackend, chosen: Batch, *, shared: bool = False) -> BatchResult:
-    result = move_batch(backend, PID, chosen, PAGE, shared=shared)
+def move(backend: SimulatorBackend, chosen: Batch, *, shared: bool = False, threads: int = 1) -> BatchResult:
+    result = move_batch(backend, PID, chosen, PAGE, shared=shared, threads=threads)
     assert result.outcomes.total == chosen.size_bytes.sum() // PAGE
     return result
 
@@ -119,12 +119,20 @@ def test_shared_pages_move_only_when_asked_to(shared: bool, expected: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("kernel", "expected"), [("linux-6.1", {"moved": 6, "hinted": 2}), ("linux-6.12", {"moved": 8})]
+    ("kernel", "trace", "expected"),
+    [
+        ("linux-6.1", False, {"moved": 6, "hinted": 2}),
+        ("linux-6.1", True, {"moved": 8}),
+        ("linux-6.12", False, {"moved": 8}),
+    ],
 )
-def test_pages_marked_by_numa_balancing_are_never_called_absent(kernel: str, expected: dict[str, int]) -> None:
-    backend = machine(kernel=kernel)
-    add_process(backend, [0] * 8, flags={2: Flag.HINTED, 5: Flag.HINTED})
+def test_pages_marked_by_numa_balancing_are_never_called_absent(
+    kernel: str, trace: bool, expected: dict[str, int]
+) -> None:
+    backend = machine(kernel=kernel, caller=Caller(trace=trace))
+    (backing,) = add_process(backend, [0] * 8, flags={2: Flag.HINTED, 5: Flag.HINTED})
     assert counts(move(backend, batch(list(range(8)), 1))) == expected
+    assert pages_by_node(backing).get(1) == expected["moved"]
 
 
 @pytest.mark.parametrize("kernel", ["linux-6.1", "linux-6.12"])
@@ -132,6 +140,29 @@ def test_pages_that_went_away_are_absent_or_unmapped(kernel: str) -> None:
     backend = machine(kernel=kernel)
     add_process(backend, [0, 255, 0, 255], flags={3: Flag.SWAPPED})
     assert counts(move(backend, batch([0, 1, 2, 3, 4], 1))) == {"moved": 2, "absent": 2, "unmapped": 1}
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_calls_made_together_settle_like_one(threads: int) -> None:
+    layout = ([0] * 300 + [1] * 3 + [255]) * 4
+    flags = {7: Flag.PINNED, 400: Flag.ISOLATED, 900: Flag.PINNED}
+    answers = []
+    for calls in (1, threads):
+        backend = machine()
+        (backing,) = add_process(backend, layout, flags=flags)
+        chosen = batch([page for page, node in enumerate(layout) if node == 0], 2)
+        answers.append((counts(move(backend, chosen, threads=calls)), pages_by_node(backing)))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == {"moved": 1197, "busy": 3}
+
+
+def test_calls_made_together_overlap_in_time() -> None:
+    took = []
+    for threads in (1, 2):
+        backend = machine()
+        add_process(backend, [0] * 4096)
+        took.append(sum(move(backend, batch(list(range(4096)), 1), threads=threads).call_ns))
+    assert took[1] < 0.6 * took[0]
 
 
 def test_a_process_that_ended_is_gone() -> None:
