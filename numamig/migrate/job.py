@@ -174,7 +174,8 @@ class Job:
         self._moved = {
             way: self._moved.get(way, 0) + result.moved.get(way, 0) for way in self._moved.keys() | result.moved.keys()
         }
-        self._left.append(result.left.with_outcome(*_RETRIED))
+        if len(result.left):
+            self._left.append(result.left.with_outcome(*_RETRIED))
         self._steps += 1
         self._call_ns = (*self._call_ns[1 - _TREND :], sum(result.call_ns))
         return result
@@ -185,13 +186,17 @@ class Job:
             chosen, booked = chosen - instead_of.total, booked - instead_of
         self._booked = (chosen + outcomes.total, booked + outcomes)
 
-    def _take_from_again(self, batch: Batch) -> OutcomeCounts:
+    def _take_from_again(self, batch: Batch) -> OutcomeCounts | None:
+        if not len(self._again):
+            return None
         before = self._again.counts(self.plan.page_size)
         self._again = self._again.without(batch.address, batch.end)
         return before - self._again.counts(self.plan.page_size)
 
     def _settle_passed_over(self, low: int) -> None:
         """Pages that were busy and are not on a source any more are asked once more what became of them."""
+        if not len(self._again):
+            return
         high = (1 << 64) - 1 if self._chooser.exhausted else self._chooser.cursor
         lost = self._again.between(low, high)
         if not len(lost):

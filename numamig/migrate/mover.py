@@ -91,11 +91,15 @@ class _BatchMove:
         self._stop: Stop | None = None
 
     def run(self) -> BatchResult:
-        self._move_all(np.argsort(self._batch.target, kind="stable"))
+        target = self._batch.target
+        same = bool((target == target[:1]).all())  # nearly always
+        self._move_all(np.arange(len(target)) if same else np.argsort(target, kind="stable"))
+        if same and not self._outcome.any():
+            return self._all_moved()
         hinted = np.flatnonzero((self._outcome == Outcome.HINTED) & ~self._apart)
         if len(hinted) and self._stop is None and self._clear_hints(hinted):
             self._move_all(hinted)
-        if self._stop is None and self._full.issuperset(np.unique(self._batch.target).tolist()):
+        if self._stop is None and self._full and self._full.issuperset(target.tolist()):
             self._stop = Stop.NO_ROOM
         return self._account()
 
@@ -204,6 +208,14 @@ class _BatchMove:
                 self._apart[folio] = True
                 self._pieces.append((address, outcome, int(batch.source[folio]), int(batch.target[folio])))
 
+    def _all_moved(self) -> BatchResult:
+        """The account of a batch that went as it should, at a fraction of the cost."""
+        counts = np.zeros(len(Outcome), np.int64)
+        pages = self._batch.size_bytes // self._page_size
+        counts[Outcome.MOVED] = pages.sum()
+        moved = _ways(self._batch, pages, np.True_)
+        return BatchResult(OutcomeCounts(counts), moved, LeftPages.none(), tuple(self._call_ns), None)
+
     def _account(self) -> BatchResult:
         batch, page = self._batch, self._page_size
         whole = ~self._apart
@@ -220,12 +232,14 @@ class _BatchMove:
         return BatchResult(OutcomeCounts(counts), moved, LeftPages.joined(left), tuple(self._call_ns), self._stop)
 
 
-def _ways(batch: Batch, pages: NDArray[np.int64], moved: NDArray[np.bool_]) -> dict[tuple[int, int], int]:
+def _ways(batch: Batch, pages: NDArray[np.int64], moved: NDArray[np.bool_] | np.bool_) -> dict[tuple[int, int], int]:
     """(from, to) → base pages of the folios that moved."""
-    way = (batch.source.astype(np.int64) << 32) + batch.target
-    if len(way) and (way == way[0]).all():  # nearly always
-        total = int(pages[moved].sum())
-        return {(int(batch.source[0]), int(batch.target[0])): total} if total else {}
+    source, target = batch.source, batch.target
+    if len(batch) and (source == source[0]).all() and (target == target[0]).all():
+        total = int(pages.sum(where=moved))
+        return {(int(source[0]), int(target[0])): total} if total else {}
+    moved = np.broadcast_to(moved, source.shape)
+    way = (source.astype(np.int64) << 32) + target
     ways, place = np.unique(way[moved], return_inverse=True)
     sums = np.bincount(place, weights=pages[moved], minlength=len(ways)).astype(np.int64)
     return {(int(w) >> 32, int(w) & 0xFFFF_FFFF): int(n) for w, n in zip(ways, sums, strict=True)}

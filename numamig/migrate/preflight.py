@@ -6,12 +6,12 @@ import errno
 
 import numpy as np
 
-from numamig.backends.base import MPOL_MF_MOVE_ALL, Backend
+from numamig.backends.base import MPOL_MF_MOVE_ALL, Backend, TellsProcessFacts
 from numamig.errors import RefusedError, TargetGone, UsageError
 from numamig.migrate.request import Request
 from numamig.model.finding import Finding, Severity
 from numamig.model.nodeset import format_nodeset
-from numamig.model.process import Process
+from numamig.model.process import Process, ProcessFacts
 
 __all__ = ["check", "demand_node", "demand_process", "demand_shared"]
 
@@ -48,18 +48,27 @@ def demand_process(backend: Backend, pid: int) -> Process:
     if answer.returned < 0 and answer.errno == errno.EPERM:
         raise RefusedError(
             f"no right to move pages of pid {pid} ({process.name!r}, user {process.user})",
-            hint="it takes CAP_SYS_PTRACE (run as root), or being the same user with ptrace allowed",
+            hint=_obstacle(backend, pid, "it takes CAP_SYS_PTRACE (run as root), or being the same user"),
             pid=pid,
             errno=errno.EPERM,
         )
     if answer.returned < 0 and answer.errno == errno.ENOSYS:
         raise RefusedError(
             "move_pages is not available here",
-            hint="blocked by seccomp, or a kernel without CONFIG_MIGRATION: numamig doctor",
+            hint=_obstacle(backend, pid, "numamig doctor looks further"),
+            pid=pid,
+            errno=errno.ENOSYS,
         )
     if answer.returned < 0 and answer.errno in (errno.ESRCH, errno.EINVAL):
         raise TargetGone(f"pid {pid} has ended", pid=pid)
     return process
+
+
+def _obstacle(backend: Backend, pid: int, otherwise: str) -> str:
+    """What stands in the way of moving pages of ``pid``, where the backend knows: it need not be a matter of this
+    process, but a filter or a sandbox. ``otherwise`` is what to say where it does not, or names no capability."""
+    told = backend.process_facts(pid).obstacle if isinstance(backend, TellsProcessFacts) else ""
+    return told if "CAP_" in told else "; ".join(filter(None, (told, otherwise)))
 
 
 def demand_shared(backend: Backend, pid: int) -> None:
@@ -93,6 +102,8 @@ def check(backend: Backend, request: Request) -> tuple[Process, list[Finding]]:
     findings = [Finding("rights", Severity.OK, f"pages of pid {request.pid} may be moved")]
     if request.shared:
         demand_shared(backend, request.pid)
+    if isinstance(backend, TellsProcessFacts):
+        findings.append(_cpuset(backend.process_facts(request.pid), request.target))
     if backend.capabilities.balancing:
         findings.append(
             Finding(
@@ -103,3 +114,18 @@ def check(backend: Backend, request: Request) -> tuple[Process, list[Finding]]:
             )
         )
     return process, findings
+
+
+def _cpuset(facts: ProcessFacts, target: int) -> Finding:
+    """An error where the target is outside: the kernel refuses the whole call, whoever makes it (EACCES)."""
+    allowed = facts.mems_allowed
+    if allowed is None or target in allowed:
+        return Finding("cpuset", Severity.OK, f"the cpuset of pid {facts.process.pid} allows node {target}")
+    group = f" of its control group {facts.cgroup}" if facts.cgroup else ""
+    return Finding(
+        "cpuset",
+        Severity.ERROR,
+        f"the cpuset of pid {facts.process.pid} allows nodes {format_nodeset(allowed)} only: none of its pages may be "
+        f"moved to node {target}, not even by root",
+        f"move to one of nodes {format_nodeset(allowed)}, or add {target} to cpuset.mems{group}",
+    )
