@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,15 @@ from numpy.typing import NDArray
 from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, MovePagesReturn
 from numamig.backends.linux import syscalls
 from numamig.backends.linux.capabilities import balancing_mode, probe
+from numamig.backends.linux.counters import CounterReader
 from numamig.backends.linux.hints import HintClearer
 from numamig.backends.linux.hold import ProcessHold
 from numamig.backends.linux.hugetlb import HugetlbSizes, read_hugetlb_sizes
 from numamig.backends.linux.maps import parse_maps, parse_spans, read_maps
 from numamig.backends.linux.pagereaders import read_runs
-from numamig.backends.linux.procfs import parse_vmstat, process_ids, read_process
+from numamig.backends.linux.procfs import process_ids, read_process
 from numamig.backends.linux.readers import Readers
-from numamig.backends.linux.sysfs import read_free_bytes, read_text, read_topology
+from numamig.backends.linux.sysfs import read_topology
 from numamig.clock import Clock, SystemClock
 from numamig.errors import RefusedError, TargetGone
 from numamig.model.finding import Finding
@@ -152,11 +154,11 @@ class LinuxBackend:
         return [future.result() for future in waiting]
 
     def node_counters(self) -> NodeCounters:
-        return NodeCounters(
-            self._clock.now_ns(),
-            read_free_bytes(self.sys_root, self.proc_root),
-            parse_vmstat(read_text(self.proc_root / "vmstat") or ""),
-        )
+        return self._counter_reader.read()
+
+    @cached_property
+    def _counter_reader(self) -> CounterReader:
+        return CounterReader(self.sys_root, self.proc_root, self._page_size, self._clock)
 
     def _ask(self, pid: int, addresses: NDArray[np.uint64]) -> MovePagesReturn:
         return self.move_pages(pid, addresses, None)

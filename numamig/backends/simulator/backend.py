@@ -15,7 +15,7 @@ from numamig.errors import RefusedError, TargetGone
 from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
 from numamig.model.process import Process, ProcessFacts, Region, RegionKind, RegionPolicy
-from numamig.model.topology import Node, NodeCounters, Topology
+from numamig.model.topology import Node, NodeCounters, Switches, Topology, Watermarks
 
 __all__ = ["SimulatorBackend"]
 
@@ -159,8 +159,19 @@ class SimulatorBackend:
 
     def node_counters(self) -> NodeCounters:
         with self.machine.lock:
-            free = {node.id: node.free_pages * PAGE for node in self.machine.nodes.values()}
-            return NodeCounters(self.clock.now_ns(), free, dict(self.machine.vmstat))
+            nodes = self.machine.nodes.values()
+            return NodeCounters(
+                self.clock.now_ns(),
+                {node.id: node.free_pages * PAGE for node in nodes},
+                dict(self.machine.vmstat),
+                # In the proportions of mm/page_alloc.c: low and high are a quarter and a half above min.
+                watermarks={
+                    node.id: Watermarks(*(node.reserve_pages * PAGE * quarters // 4 for quarters in (4, 5, 6)))
+                    for node in nodes
+                    if node.reserve_pages
+                },
+                switches=Switches(balancing=int(self.capabilities.balancing), demotion=False),
+            )
 
     def diagnose(self) -> list[Finding]:
         """Nothing can be wrong with a machine in memory, except what its scenario takes away."""
