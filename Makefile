@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 KERNELS ?= 6.1 6.12
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: run test check lab-test format lock clean setup setup-dev setup-lab
+.PHONY: run test check lab-test bench bench-move format lock clean setup setup-dev setup-lab setup-bench
 
 # The console on the simulated machine; without a terminal, the first shipped profile.
 run: setup
@@ -31,6 +31,15 @@ lab-test: setup-lab
 	$(BIN)/python -m numamig.lab $(foreach kernel,$(KERNELS),--kernel $(kernel)) -- \
 	  env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(abspath $(BIN))/python -m pytest -c tests/lab/pytest.ini tests/lab tests/unit/linux
 
+# What docs/performance.md says, measured here, and moving in the laboratory: ratios, the same work side by side.
+bench: setup-bench
+	$(BIN)/python -m benchmarks.locate
+	$(BIN)/python -m benchmarks.disturbance
+
+bench-move: setup-lab
+	@$(BIN)/python -m compileall -q numamig benchmarks
+	$(BIN)/python -m numamig.lab $(foreach kernel,$(KERNELS),--kernel $(kernel)) -- $(abspath $(BIN))/python -m benchmarks.move
+
 setup:
 	@tools/setup.sh $(VENV) run
 
@@ -38,6 +47,9 @@ setup-dev:
 	@tools/setup.sh $(VENV) dev tmux
 
 setup-lab: setup-dev
+
+setup-bench:
+	@tools/setup.sh $(VENV) dev cc=gcc,libc6-dev
 
 format: setup-dev
 	$(BIN)/ruff check --fix .

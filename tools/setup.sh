@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make a virtual environment with numamig in it: tools/setup.sh VENV LOCK [COMMAND...]
-# LOCK names a file in requirements/; each COMMAND (tmux, …) is installed with apt-get where it is missing and we may.
+# LOCK names a file in requirements/; each COMMAND (tmux, cc=gcc,libc6-dev …) is installed with apt-get, from packages
+# of other names where these follow, if it is missing and we may.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$1 lock=requirements/$2.txt
@@ -22,8 +23,11 @@ install_packages() {
             install --no-install-recommends "$@" >&2
 }
 
-for command in "$@"; do
-    command -v "$command" >/dev/null || install_packages "$command" || fail "$command is missing: apt-get install $command"
+for entry in "$@"; do
+    command=${entry%%=*}
+    IFS=, read -ra packages <<<"${entry#*=}"
+    command -v "$command" >/dev/null || install_packages "${packages[@]}" ||
+        fail "$command is missing: apt-get install ${packages[*]}"
 done
 
 python=

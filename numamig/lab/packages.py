@@ -24,12 +24,13 @@ PACKAGE_BY_COMMAND = {
     "busybox": "busybox-static",
     "file": "file",
     "zstd": "zstd",
+    "cc": "gcc libc6-dev",
 }
-"""Command to look for, and the Debian package that brings it.
+"""Command to look for, and the Debian packages that bring it.
 
-``busybox`` and ``depmod`` build the initramfs that a distribution kernel needs to reach its root; ``file``
-tells virtme-ng the version of a kernel image; ``zstd`` unpacks compressed modules; ``numactl`` is for the
-commands that run inside the machine, which sees the host's files.
+``busybox`` and ``depmod`` build the initramfs that a distribution kernel needs to reach its root; ``file`` tells
+virtme-ng the version of a kernel image; ``zstd`` unpacks compressed modules; ``numactl`` and ``cc`` are for what runs
+inside the machine, which sees the host's files: the benchmarks compare with C.
 """
 
 _APT_OPTIONS = (
@@ -55,7 +56,7 @@ def missing_packages(find: Callable[[str], str | None] = find_tool) -> tuple[str
     for command, package in PACKAGE_BY_COMMAND.items():
         path = find(command)
         if path is None or (command == "busybox" and not is_statically_linked(Path(path))):
-            missing.append(package)
+            missing += package.split()
     return tuple(missing)
 
 

@@ -20,7 +20,7 @@ def static_busybox(tmp_path: Path) -> Path:
 
 def test_missing_packages_are_named_after_missing_commands(static_busybox: Path) -> None:
     present = {"busybox": str(static_busybox), "numactl": "/usr/bin/numactl", "file": "/usr/bin/file"}
-    assert missing_packages(present.get) == ("qemu-system-x86", "kmod", "zstd")
+    assert missing_packages(present.get) == ("qemu-system-x86", "kmod", "zstd", "gcc", "libc6-dev")
 
 
 def test_dynamic_busybox_counts_as_missing(tmp_path: Path) -> None:
