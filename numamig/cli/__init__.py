@@ -19,6 +19,7 @@ __all__ = ["cli", "main"]
 _COMMANDS = {
     "nodes": "Nodes: CPUs, memory, tiers, distances.",
     "ps": "Processes: memory by node and remote share.",
+    "show": "One process: threads, memory, cpuset, and what you may do to it.",
     "map": "Where a process's memory is: regions by node.",
     "move": "Move pages of a process to another node.",
     "replay": "Run a YAML profile.",

@@ -9,7 +9,6 @@ import os
 import pwd
 from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +30,7 @@ __all__ = [
 ]
 
 _PF_KTHREAD = 0x0020_0000
-_MOST_THREADS = 64  # whose CPUs are looked at: a server's thousands tell no more than these
+_MOST_THREADS = 64  # whose CPUs a list of processes looks at: a server's thousands tell no more than these
 
 
 class Stat(NamedTuple):  # not a dataclass: a thousand of them are made each second, at a fifth of the cost
@@ -139,14 +138,17 @@ def process_ids(proc_root: Path) -> list[int]:
         return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
 
 
-def thread_cpus(proc_root: Path, pid: int) -> Iterator[int]:
-    """The CPU on which each thread last ran, of the first 64; threads that end meanwhile are left out."""
-    folder = proc_root / str(pid) / "task"
+def thread_cpus(proc_root: Path, pid: int, most: int = _MOST_THREADS) -> Iterator[int]:
+    """The CPU on which each thread last ran; threads that end meanwhile are left out.
+
+    :param most: look at no more than these; where there are more, at every second, third … of them
+    """
+    folder = f"{proc_root}/{pid}/task"
     with reading_process(pid), os.scandir(folder) as entries:
-        threads = [entry.name for entry in islice(entries, _MOST_THREADS)]
-    for thread in threads:
+        threads = [entry.name for entry in entries]
+    for thread in threads[:: -(-len(threads) // most) or 1]:
         try:
-            yield parse_stat(read_text(folder / thread / "stat", pid)).cpu
+            yield parse_stat(read_text(f"{folder}/{thread}/stat", pid)).cpu
         except NumamigError:
             continue  # that thread ended; the process need not have
 
