@@ -98,6 +98,16 @@ class Hold(Protocol):
         """
         ...
 
+    def page_runs(self, ranges: Ranges) -> Iterator[PageRuns]:
+        """As ``Backend.page_runs``, of the memory that is held: cheaper for those who look again and again.
+
+        What was mapped within the last second may not be shown yet.
+
+        :raises TargetGone: it ended, or replaced its memory.
+        :raises RefusedError: the caller may not look.
+        """
+        ...
+
     def close(self) -> None:
         """Let go; a second time is no error."""
         ...

@@ -8,6 +8,7 @@ what was busy.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,11 +23,28 @@ from numamig.migrate.select import Batch, Chooser, from_sources
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import BatchMoved, Event, JobEnded, JobStarted, PassEnded
 from numamig.model.outcome import Outcome, OutcomeCounts
+from numamig.model.pages import PageRuns, Ranges
 
 __all__ = ["Job"]
 
 _RETRIED = (Outcome.BUSY,)
 _TREND = 120  # batches kept for the plots
+
+
+class _Lost:
+    """In place of a hold where there was nothing left to hold on to."""
+
+    def __init__(self, why: TargetGone) -> None:
+        self._why = why
+
+    def check(self) -> None:
+        raise self._why
+
+    def page_runs(self, ranges: Ranges) -> Iterator[PageRuns]:
+        raise self._why
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 class Job:
@@ -40,13 +58,11 @@ class Job:
         self.reason = ""
         self.pacer = Pacer(plan.request.batch_pages, plan.request.budget_ns, plan.request.rate)
         self._backend = backend
-        self._hold: Hold | None = None
-        self._lost: TargetGone | None = None
-        """Why there is nothing to hold on to."""
+        self._hold: Hold
         try:
             self._hold = backend.hold(plan.process)
         except TargetGone as error:
-            self._lost = error
+            self._hold = _Lost(error)
         self._chooser = self._new_chooser(list(plan.ranges))
         self._booked = (0, OutcomeCounts())
         """Pages chosen, and their outcomes: replaced as one, so that a snapshot adds up at any moment."""
@@ -92,7 +108,7 @@ class Job:
         if not self._steps:
             events.append(JobStarted(self.number, self.plan.process.pid, began, self.plan.pages))
         try:
-            self._demand_same_process()
+            self._hold.check()  # a pid may be another's by now, and the memory another program's
             low = self._chooser.cursor
             batch = self._chooser.next_batch(self.pacer.batch_pages)
             result = self._move(batch) if len(batch) else None
@@ -151,13 +167,7 @@ class Job:
 
     def _new_chooser(self, ranges: list[tuple[int, int]]) -> Chooser:
         plan = self.plan
-        return Chooser(self._backend, plan.request, ranges, plan.huge_page_size, plan.page_size)
-
-    def _demand_same_process(self) -> None:
-        """A pid may be another's by now, and the memory another program's."""
-        if self._hold is None:
-            raise self._lost or TargetGone("the process ended", pid=self.plan.process.pid)
-        self._hold.check()
+        return Chooser(self._backend, self._hold, plan.request, ranges, plan.huge_page_size, plan.page_size)
 
     def _move(self, batch: Batch) -> BatchResult:
         """Move a batch and book it; pages that were booked before (busy in an earlier pass) are booked anew."""
@@ -240,9 +250,7 @@ class Job:
             self._book(OutcomeCounts.of({Outcome.GONE: busy.total}), instead_of=busy)
         self.reason = reason
         self._enter(state)
-        if self._hold is not None:
-            self._hold.close()
-            self._hold = None
+        self._hold.close()
         pid = self.plan.process.pid
         return [JobEnded(self.number, pid, self._backend.clock.now_ns(), reason, self._booked[1])]
 
@@ -251,7 +259,7 @@ class Job:
         rest, outcome = 0, Outcome.NOT_TRIED
         try:
             if not gone:
-                for runs in self._backend.page_runs(self.plan.process.pid, self._chooser.remaining):
+                for runs in self._hold.page_runs(self._chooser.remaining):
                     wanted = from_sources(runs.node, self.request)
                     rest += int(runs.size_bytes[wanted].sum()) // self.plan.page_size
         except TargetGone:

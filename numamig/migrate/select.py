@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from numamig.backends.base import Backend, ClearsHints
+from numamig.backends.base import Backend, ClearsHints, Hold
 from numamig.migrate.request import Request
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
 from numamig.model.process import Region
@@ -61,8 +61,11 @@ class Batch:
 class Chooser:
     """Walks the ranges of a pass and hands out one batch after the other, from the pages as they are at that moment."""
 
-    def __init__(self, backend: Backend, request: Request, ranges: Ranges, huge_page_size: int, page_size: int) -> None:
+    def __init__(
+        self, backend: Backend, hold: Hold, request: Request, ranges: Ranges, huge_page_size: int, page_size: int
+    ) -> None:
         self._backend = backend
+        self._hold = hold
         self._request = request
         self._ranges = list(ranges)
         self._next = 0  # the first range that is not behind the cursor: there may be very many
@@ -107,14 +110,14 @@ class Chooser:
     def _look(self, window: Ranges) -> PageRuns:
         """The pages as they are; where only some nodes are to be emptied, marks that hide the node are cleared."""
         pid = self._request.pid
-        runs = PageRuns.concatenate(self._backend.page_runs(pid, window))
+        runs = PageRuns.concatenate(self._hold.page_runs(window))
         if self._request.sources is None or not self._clears or not isinstance(self._backend, ClearsHints):
             return runs
         hidden = runs[runs.node == UNKNOWN_NODE]
         if not len(hidden):
             return runs
         self._clears = self._backend.clear_hints(pid, hidden.folios()[0])
-        return PageRuns.concatenate(self._backend.page_runs(pid, window)) if self._clears else runs
+        return PageRuns.concatenate(self._hold.page_runs(window)) if self._clears else runs
 
     def _ahead(self) -> Iterator[tuple[int, int]]:
         """What lies ahead of the cursor, without a copy of it all."""

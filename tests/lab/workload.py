@@ -8,13 +8,16 @@ import json
 import mmap
 import os
 import platform
+import select
 import signal
 import sys
 
 PAGE, HUGE = 4096, 2 << 20
 LARGE = 8192  # pages; beyond, all bytes are alike, since one call a page would take minutes in emulation
-MPOL_BIND = 2
-MADV_HUGEPAGE, MADV_NOHUGEPAGE = 14, 15
+MPOL_DEFAULT, MPOL_BIND = 0, 2
+MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE = 4, 14, 15
+ANONYMOUS = mmap.MAP_ANONYMOUS | mmap.MAP_PRIVATE
+MAP_HUGETLB = 0x40000
 MAP_FIXED = 0x10
 MBIND = {"x86_64": 237, "aarch64": 235}[platform.machine()]
 
@@ -36,10 +39,27 @@ def check(result):
     return result
 
 
+def set_policy(start, size, mode, nodes):
+    mask = (ctypes.c_ulong * 16)()
+    for node in nodes:
+        mask[node // 64] |= 1 << (node % 64)
+    check(libc.syscall(MBIND, ctypes.c_void_p(start), ctypes.c_ulong(size), mode, mask, ctypes.c_ulong(1025), 0))
+
+
 def make(area):
     size = area["pages"] * PAGE
-    shared = area["state"] == "shared"
-    flags = mmap.MAP_ANONYMOUS | (mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE)
+    start = reserve(area, size)
+    set_policy(start, size, MPOL_BIND, [area["node"]])
+    touch(area, start, size)
+    # Memory that is bound is nothing to NUMA balancing, and nobody's memory is in real life.
+    set_policy(start, size, MPOL_DEFAULT, [])
+    return start
+
+
+def reserve(area, size):
+    if area["state"] == "hugetlb":
+        return check(libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, ANONYMOUS | MAP_HUGETLB, -1, 0))
+    flags = mmap.MAP_ANONYMOUS | mmap.MAP_SHARED if area["state"] == "shared" else ANONYMOUS
     room = size + 2 * HUGE + PAGE
     low = check(libc.mmap(None, room, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0))
     start = -(-low // HUGE) * HUGE
@@ -47,13 +67,19 @@ def make(area):
     if start > low:
         check(libc.munmap(low, start - low))
     check(libc.munmap(start + size, low + room - start - size))
-    mask = (ctypes.c_ulong * 16)()
-    mask[area["node"] // 64] = 1 << (area["node"] % 64)
-    check(libc.syscall(MBIND, ctypes.c_void_p(start), ctypes.c_ulong(size), MPOL_BIND, mask, ctypes.c_ulong(1025), 0))
-    libc.madvise(start, size, MADV_HUGEPAGE if area["state"] == "huge" else MADV_NOHUGEPAGE)
-    if area["pages"] > LARGE and area["state"] in ("touched", "huge"):
+    if area["state"] != "as_comes":
+        libc.madvise(start, size, MADV_HUGEPAGE if area["state"] == "huge" else MADV_NOHUGEPAGE)
+    return start
+
+
+def touch(area, start, size):
+    if area["pages"] > LARGE and area["state"] in ("touched", "huge", "holes"):
         ctypes.memset(start, 1, size)
-        return start
+        if area["state"] == "holes":
+            # Free memory in single pages: no two of them side by side.
+            for page in range(0, area["pages"], 2):
+                check(libc.madvise(start + page * PAGE, PAGE, MADV_DONTNEED))
+        return
     for page in range(area["pages"]):
         if area["state"] == "read":
             ctypes.string_at(start + page * PAGE, 1)
@@ -64,11 +90,10 @@ def make(area):
         _, into = os.pipe()
         vector = Iovec(start + page * PAGE, PAGE)
         check(libc.vmsplice(into, ctypes.byref(vector), 1, 0))
-    return start
 
 
 def intact(area, start):
-    if area["state"] in ("untouched", "read"):
+    if area["state"] in ("untouched", "read", "holes"):
         return True
     if area["pages"] > LARGE and area["state"] in ("touched", "huge"):
         return ctypes.string_at(start, area["pages"] * PAGE) == b"\1" * (area["pages"] * PAGE)
@@ -92,9 +117,14 @@ def main():
             signal.pause()
     else:
         print(json.dumps(starts), flush=True)
-    for _ in sys.stdin:
-        # Each line asks whether the contents are what they were.
-        print(json.dumps(all(map(intact, areas, starts))), flush=True)
+    while line := os.read(0, 1):
+        if line == b"!":
+            # Runs until it is told something else: NUMA balancing marks the memory of those who run.
+            while not select.select([0], [], [], 0)[0]:
+                pass
+        elif line == b"?":
+            # Whether the contents are what they were.
+            print(json.dumps(all(map(intact, areas, starts))), flush=True)
 
 
 main()

@@ -20,7 +20,7 @@ from numamig.backends.linux.counters import CounterReader
 from numamig.backends.linux.hints import HintClearer
 from numamig.backends.linux.hold import ProcessHold
 from numamig.backends.linux.hugetlb import HugetlbSizes, read_hugetlb_sizes
-from numamig.backends.linux.maps import parse_maps, parse_spans, read_maps
+from numamig.backends.linux.maps import Span, parse_maps, parse_spans, read_maps
 from numamig.backends.linux.pagereaders import read_runs
 from numamig.backends.linux.procfs import process_ids, read_process
 from numamig.backends.linux.readers import Readers
@@ -115,17 +115,23 @@ class LinuxBackend:
         return process
 
     def hold(self, process: Process) -> ProcessHold:
-        return ProcessHold(self.proc_root, process)
+        return ProcessHold(self.proc_root, process, self._spans, self._runs, self._clock)
 
     def regions(self, pid: int) -> Sequence[Region]:
         return list(parse_maps(read_maps(self.proc_root, pid), self._sizes(), self._page_size))
 
     def page_runs(self, pid: int, ranges: Ranges) -> Iterator[PageRuns]:
-        yield from read_runs(
+        yield from self._runs(pid, self._spans(pid), ranges)
+
+    def _spans(self, pid: int) -> list[Span]:
+        return parse_spans(read_maps(self.proc_root, pid), self._sizes(), self._page_size)
+
+    def _runs(self, pid: int, spans: Sequence[Span], ranges: Ranges) -> Iterator[PageRuns]:
+        return read_runs(
             self.readers.current(),
             self.proc_root,
             pid,
-            parse_spans(read_maps(self.proc_root, pid), self._sizes(), self._page_size),
+            spans,
             ranges,
             page_size=self._page_size,
             huge_page_size=self._huge_page_size,

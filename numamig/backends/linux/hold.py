@@ -13,14 +13,19 @@ import errno
 import os
 import select
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from numamig.backends.linux._errors import as_error, gone, reading_process
+from numamig.backends.linux.maps import Span
 from numamig.backends.linux.procfs import parse_stat, read_text
+from numamig.clock import Clock
+from numamig.model.pages import PageRuns, Ranges
 from numamig.model.process import Process
 
 __all__ = ["ProcessHold"]
+
+_SPANS_KEEP_NS = 10**9
 
 
 class ProcessHold:
@@ -29,8 +34,24 @@ class ProcessHold:
     :raises TargetGone: the process has ended, or its pid is another's now
     """
 
-    def __init__(self, proc_root: Path, process: Process) -> None:
+    def __init__(
+        self,
+        proc_root: Path,
+        process: Process,
+        spans: Callable[[int], Sequence[Span]],
+        runs: Callable[[int, Sequence[Span], Ranges], Iterator[PageRuns]],
+        clock: Clock,
+    ) -> None:
+        """
+        :param spans: reads where a process has mappings
+        :param runs: looks at its pages there
+        """
         self.pid = process.pid
+        self._read_spans = spans
+        self._runs = runs
+        self._clock = clock
+        self._spans: tuple[int, Sequence[Span]] | None = None
+        """When they were read, and what was mapped then."""
         self._folder = f"{proc_root}/{process.pid}"
         descriptors: list[int] = []
         self._close = weakref.finalize(self, _close, descriptors)
@@ -86,6 +107,14 @@ class ProcessHold:
             raise as_error(self.pid, error) from error
         if not held:
             raise gone(self.pid, "replaced its memory (exec)")
+
+    def page_runs(self, ranges: Ranges) -> Iterator[PageRuns]:
+        """As ``LinuxBackend.page_runs``; the list of mappings, which may be long, is read once a second."""
+        self.check()
+        now = self._clock.now_ns()
+        if self._spans is None or now - self._spans[0] > _SPANS_KEEP_NS:
+            self._spans = (now, self._read_spans(self.pid))
+        return self._runs(self.pid, self._spans[1], ranges)
 
     def close(self) -> None:
         self._close()

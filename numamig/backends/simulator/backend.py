@@ -30,15 +30,19 @@ _ZERO_FLAG = int(Flag.ZERO)
 class SimulatedHold:
     """A process by its pid and start time."""
 
-    def __init__(self, machine: Machine, process: Process) -> None:
-        self._machine = machine
+    def __init__(self, backend: SimulatorBackend, process: Process) -> None:
+        self._backend = backend
         self._identity = process.identity
 
     def check(self) -> None:
         pid, start_time = self._identity
-        process = self._machine.process(pid)
+        process = self._backend.machine.process(pid)
         if process.start_time != start_time or process.zombie:
             raise TargetGone(f"process {pid} has ended", pid=pid)
+
+    def page_runs(self, ranges: Ranges) -> Iterator[PageRuns]:
+        self.check()
+        return self._backend.page_runs(self._identity[0], ranges)
 
     def close(self) -> None:
         """Nothing is held in a machine in memory."""
@@ -90,7 +94,7 @@ class SimulatorBackend:
             return self._seen(self.machine.process(pid))
 
     def hold(self, process: Process) -> SimulatedHold:
-        held = SimulatedHold(self.machine, process)
+        held = SimulatedHold(self, process)
         held.check()
         return held
 

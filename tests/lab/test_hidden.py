@@ -1,0 +1,142 @@
+"""What move_pages(2) hides, case by case, on a real kernel: the engine's account against numa_maps and vmstat."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numamig.backends.base import MovePagesReturn
+from numamig.migrate.mover import Stop, move_batch
+from numamig.migrate.select import Batch
+from numamig.model.outcome import Outcome
+from numamig.testing import Area
+from tests.lab.conftest import PAGE, LabTarget, LabWorkshop
+from tests.lab.jobs import NEVER, counts, migrate, new_job
+
+POOLS = "/sys/devices/system/node/node{}/hugepages/hugepages-2048kB/nr_hugepages"
+MTHP = Path("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled")
+
+
+def vmstat(name: str) -> int:
+    lines = Path("/proc/vmstat").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+
+
+def pages(target: LabTarget, area: int = 0) -> np.ndarray:
+    return target.starts[area] + np.arange(target.areas[area].pages, dtype=np.uint64) * PAGE
+
+
+@contextmanager
+def written(path: Path, text: str) -> Iterator[None]:
+    before = path.read_text()
+    path.write_text(text)
+    try:
+        yield
+    finally:
+        path.write_text(next((w[1:-1] for w in before.split() if w.startswith("[")), before))
+
+
+def test_a_bad_node_in_the_middle_hides_nothing_that_moved(workshop: LabWorkshop) -> None:
+    target = workshop.start(Area(300, 0))
+    where = pages(target)
+    to = np.repeat(np.array([1, 9, 2], np.int32), 100)
+    batch = Batch(where, np.full(300, PAGE), np.zeros(300, np.int16), to)
+    result = move_batch(workshop.backend, target.pid, batch, PAGE, shared=False)
+    at = target.pages_by_node(0)
+    assert {o.key: n for o, n in result.outcomes.items() if n} == {"moved": 200, "refused": 100}
+    assert result.stop is Stop.NODE_OFFLINE
+    assert at == {0: 100, 1: 100, 2: 100}
+    assert result.moved == {(0, node): at[node] for node in (1, 2)}
+
+
+def test_pages_that_need_no_move_are_not_named(workshop: LabWorkshop) -> None:
+    target = workshop.start(Area(1000, 0))
+    other = pages(target)[::2].copy()
+    assert workshop.backend.move_pages(target.pid, other, np.full(500, 1, np.int32)).returned == 0
+    named: list[int] = []
+    move_pages = workshop.backend.move_pages
+
+    def noting(pid: int, addresses: np.ndarray, nodes: np.ndarray | None, flags: int = 2) -> MovePagesReturn:
+        if nodes is not None and pid == target.pid:
+            named.append(len(addresses))
+        return move_pages(pid, addresses, nodes, flags)
+
+    workshop.backend.move_pages = noting  # type: ignore[method-assign]
+    assert counts(migrate(workshop, target, 1)) == {"moved": 500}
+    assert sum(named) == 500
+    assert target.pages_by_node(0) == {1: 1000}
+
+
+@pytest.mark.skipif(not MTHP.exists(), reason="missing: folios of 64 KiB (this kernel has none)")
+def test_folios_that_nobody_can_see_are_not_called_busy(workshop: LabWorkshop) -> None:
+    with written(MTHP, "always"):
+        target = workshop.start(Area(1024, 0, "as_comes"))
+    before = vmstat("pgmigrate_success")
+    job = migrate(workshop, target, 1, retry=NEVER)
+    assert counts(job) == {"moved": 1024}
+    assert target.pages_by_node(0) == {1: 1024}
+    assert vmstat("pgmigrate_success") - before >= 1024
+    assert target.intact()
+
+
+def test_a_huge_page_is_split_where_the_target_has_only_small_ones(workshop: LabWorkshop) -> None:
+    free = workshop.backend.node_counters().free_bytes[2] // PAGE
+    # All but a little is taken, and of that every second page given back: there is room, but no two pages together.
+    workshop.start(Area(free - 20_000, 2))
+    holes = workshop.start(Area(24_000, 2, "holes")) if free > 30_000 else None
+    assert holes is not None
+    target = workshop.start(Area(12 * 512, 0, "huge"))
+    split = vmstat("thp_migration_split")
+    job = migrate(workshop, target, 2, retry=NEVER)
+    at = target.pages_by_node(0)
+    assert vmstat("thp_migration_split") > split
+    assert job.outcomes[Outcome.MOVED] == at.get(2, 0) > 0
+    assert job.outcomes.total == 12 * 512 == sum(at.values())
+    assert target.intact()
+
+
+def test_pages_of_a_pool_move_to_a_node_without_one(workshop: LabWorkshop) -> None:
+    pools = [Path(POOLS.format(node)) for node in (0, 1)]
+    with written(pools[0], "6"), written(pools[1], "0"):
+        target = workshop.start(Area(4 * 512, 0, "hugetlb"))
+        job = migrate(workshop, target, 1)
+        assert counts(job) == {"moved": 4 * 512}
+        assert job.as_dict()["moved"] == [{"from": 0, "to": 1, "pages": 2048, "bytes": 8 << 20}]
+        assert target.pages_by_node(0) == {1: 4 * 512}
+        assert target.intact()
+        target.end()
+
+
+def test_a_target_that_is_killed_within_a_call_is_gone(workshop: LabWorkshop) -> None:
+    target = workshop.start(Area(60_000, 0))
+    job = new_job(workshop, target, 1, batch_pages=20_000)
+
+    def kill() -> None:
+        while target.pages_by_node(0).get(1, 0) < 500:
+            time.sleep(0)
+        os.kill(target.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    while not job.state.ended:
+        job.step()
+    killer.join()
+    # The call in progress holds the memory, and goes on to its end: what it says is true.
+    assert counts(job.snapshot()) == {"moved": 20_000, "gone": 40_000}
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_calls_made_together_account_for_every_page(workshop: LabWorkshop, threads: int) -> None:
+    target = workshop.start(Area(8000, 0, pinned=(5, 4100, 7999)), Area(4 * 512, 0, "huge"), Area(300, 0, "shared"))
+    job = migrate(workshop, target, 1, threads=threads, batch_pages=4096, retry=NEVER)
+    assert counts(job) == {"moved": 7997 + 4 * 512, "busy": 3, "shared": 300}
+    assert [target.pages_by_node(area) for area in range(3)] == [{0: 3, 1: 7997}, {1: 2048}, {0: 300}]
+    assert target.intact()
