@@ -14,13 +14,26 @@ from numamig.backends.base import MPOL_MF_MOVE_ALL, Capabilities
 from numamig.backends.linux.syscalls import move_pages
 from numamig.backends.linux.sysfs import read_number, read_text
 
-__all__ = ["SYS_ADMIN", "SYS_NICE", "SYS_PTRACE", "balancing_mode", "has_right", "probe", "read_rights", "status_field"]
+__all__ = [
+    "SYS_ADMIN",
+    "SYS_NICE",
+    "SYS_PTRACE",
+    "balancing_mode",
+    "behind_filter",
+    "has_right",
+    "in_user_namespace",
+    "may_move_shared",
+    "probe",
+    "read_rights",
+    "status_field",
+]
 
 SYS_PTRACE, SYS_ADMIN, SYS_NICE = 19, 21, 23
 """Numbers of capabilities. Source: include/uapi/linux/capability.h."""
 THP = "kernel/mm/transparent_hugepage/enabled"
 DAMON = "kernel/mm/damon/admin"
 IDLE_BITMAP = "kernel/mm/page_idle/bitmap"
+_IDENTITY = ["0", "0", "4294967295"]
 
 
 def status_field(proc_root: Path, name: str) -> str:
@@ -39,11 +52,20 @@ def has_right(rights: int, number: int) -> bool:
     return bool(rights >> number & 1)
 
 
+def behind_filter(proc_root: Path) -> bool:
+    """Whether a seccomp filter watches this process."""
+    return status_field(proc_root, "Seccomp") == "2"
+
+
+def in_user_namespace(proc_root: Path) -> bool:
+    """Whether capabilities are those of a user namespace, and count only in there: a container without root."""
+    mapped = (read_text(proc_root / "self/uid_map") or "").split()
+    return bool(mapped) and mapped != _IDENTITY
+
+
 def may_move_shared() -> bool:
-    """Whether the kernel takes MPOL_MF_MOVE_ALL from us: asked with a call that names no page."""
-    nothing = np.empty(0, np.uint64)
-    answer = move_pages(0, nothing, np.empty(0, np.int32), MPOL_MF_MOVE_ALL)
-    return answer.errno != errno.EPERM
+    """Whether the kernel takes MPOL_MF_MOVE_ALL from us: asked with a call that names no page, and moves none."""
+    return move_pages(0, np.empty(0, np.uint64), None, MPOL_MF_MOVE_ALL).errno != errno.EPERM
 
 
 def balancing_mode(proc_root: Path) -> int:

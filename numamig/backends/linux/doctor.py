@@ -1,63 +1,75 @@
 """What this kernel, these rights and this container allow: found by trying, one finding for each thing tried.
 
 Nothing is concluded from a version or from who the user is, and nobody else's memory is touched: what is moved for a
-trial is a page of our own, and it is moved back.
+trial is a page of our own, and it is moved back. Here: the machine, the call, and rights. What the kernel can do
+besides is in ``features``, who else moves pages in ``rivals``.
 """
 
 from __future__ import annotations
 
 import errno
 import mmap
-import os
+from collections.abc import Iterator
 
 import numpy as np
 
 from numamig.backends.base import MPOL_MF_MOVE
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.backends.linux.capabilities import (
-    DAMON,
-    IDLE_BITMAP,
-    SYS_ADMIN,
     SYS_NICE,
     SYS_PTRACE,
-    balancing_mode,
+    behind_filter,
     has_right,
+    may_move_shared,
     read_rights,
-    status_field,
 )
+from numamig.backends.linux.facts import try_rights
+from numamig.backends.linux.features import find_features
+from numamig.backends.linux.obstacles import Obstacle, forbidden_to_all, not_shared
 from numamig.backends.linux.ownpages import private_pages
-from numamig.backends.linux.pagemap import scan_works
-from numamig.backends.linux.sysfs import read_number, read_text
-from numamig.errors import RefusedError
+from numamig.backends.linux.procfs import process_ids
+from numamig.backends.linux.rivals import allowed_nodes, find_rivals
+from numamig.backends.linux.sysfs import read_number
+from numamig.errors import NumamigError, RefusedError
 from numamig.model.finding import Finding, Severity
-from numamig.model.nodeset import format_nodeset, parse_ranges
+from numamig.model.nodeset import format_nodeset
+from numamig.model.process import Process
 
 __all__ = ["diagnose"]
 
 OK, WARNING, ERROR = Severity.OK, Severity.WARNING, Severity.ERROR
-_CONTAINER = "a container or seccomp filter forbids it: allow move_pages (docker run --cap-add SYS_NICE)"
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"
+"""Source: include/uapi/linux/nsfs.h and include/linux/proc_ns.h, ``PROC_PID_INIT_INO``."""
+_STRANGERS = 8  # how many of other users' processes are tried
 
 
 def diagnose(backend: LinuxBackend) -> list[Finding]:
     """Everything worth knowing before the first page is moved, the gravest kinds of thing first."""
+    called = _move_pages(backend)
+    moves = called[0].severity is OK
     return [
         _nodes(backend),
-        *_move_pages(backend),
-        *_rights(backend),
+        *called,
+        *(_filter(backend) if moves else ()),  # else it has been said
+        _others(backend, moves),
+        _shared(backend, moves),
         _yama(backend),
-        _frames(backend),
-        _scan(backend),
-        _cpuset(backend),
-        _balancing(backend),
-        _demotion(backend),
-        *_heat(backend),
+        _processes(backend),
+        *find_features(backend, moves=moves),
+        *find_rivals(backend),
     ]
 
 
 def _nodes(backend: LinuxBackend) -> Finding:
-    nodes = backend.topology().memory_nodes
+    topology = backend.topology()
+    nodes = topology.memory_nodes
     if len(nodes) > 1:
         return Finding("nodes", OK, f"{len(nodes)} memory nodes: {format_nodeset(nodes)}")
+    packages = {package for node in topology.nodes for package in node.packages}
+    if len(packages) > 1:
+        reason = f"one memory node, but {len(packages)} packages: the firmware hides which memory is near to which CPUs"
+        remedy = "switch node interleaving off in the firmware, and take numa=off from the kernel's command line"
+        return Finding("nodes", WARNING, reason, remedy)
     return Finding(
         "nodes",
         WARNING,
@@ -76,16 +88,7 @@ def _move_pages(backend: LinuxBackend) -> list[Finding]:
         except RefusedError as error:
             return [Finding("move_pages", ERROR, error.message, error.hint or "")]
         if answer.errno:
-            remedy = "this kernel was built without CONFIG_MIGRATION or CONFIG_NUMA"
-            return [
-                Finding(
-                    "move_pages",
-                    ERROR,
-                    f"move_pages cannot be called: {errno.errorcode.get(answer.errno, answer.errno)}",
-                    # A filter may answer either; a kernel without the call only ENOSYS.
-                    f"{_CONTAINER}; or {remedy}" if answer.errno == errno.ENOSYS else _CONTAINER,
-                )
-            ]
+            return [_not("move_pages", ERROR, forbidden_to_all(backend.proc_root, answer.errno))]
         here = int(answer.status[0])
         if here < 0:
             reason = f"move_pages does not see a page that was just written ({errno.errorcode.get(-here, here)})"
@@ -93,34 +96,65 @@ def _move_pages(backend: LinuxBackend) -> list[Finding]:
             return [Finding("move_pages", WARNING, reason, "try again; sysctl kernel.numa_balancing=0")]
         findings = [Finding("move_pages", OK, "move_pages tells where pages are")]
         free = backend.node_counters().free_bytes
-        others = sorted((node for node in _allowed(backend) if node != here), key=lambda node: -free.get(node, 0))
+        others = sorted((node for node in allowed_nodes(backend) if node != here), key=lambda node: -free.get(node, 0))
         for target in [*others[:1], here]:
             moved = backend.move_pages(0, page, np.array([target], np.int32), MPOL_MF_MOVE)
             after = int(backend.move_pages(0, page, None).status[0])
+            if moved.errno == errno.EPERM:  # a filter that looks at arguments
+                return [*findings, _not("moving", ERROR, forbidden_to_all(backend.proc_root, moved.errno))]
             if moved.returned or after != target:
                 why = errno.errorcode.get(moved.errno, "") if moved.errno else f"it is on node {after} now"
                 reason = f"a page of our own does not move to node {target}: {why}"
-                remedy = _CONTAINER if moved.errno == errno.EPERM else f"look at the free memory of node {target}"
-                return [*findings, Finding("moving", ERROR, reason, remedy)]
+                return [*findings, Finding("moving", ERROR, reason, f"look at the free memory of node {target}")]
     if not others:
         reason = "a page of our own may be moved, to the node it is on: there is no other"
         return [*findings, Finding("moving", OK, reason)]
     return [*findings, Finding("moving", OK, f"a page of our own moved from node {here} to {others[0]} and back")]
 
 
-def _rights(backend: LinuxBackend) -> list[Finding]:
-    rights = read_rights(backend.proc_root)
-    wanted = (
-        ("CAP_SYS_PTRACE", SYS_PTRACE, "look at and move other users' processes"),
-        ("CAP_SYS_NICE", SYS_NICE, "move pages that several processes map (--shared)"),
-        ("CAP_SYS_ADMIN", SYS_ADMIN, "see page frames, and so look five times as fast"),
-    )
-    return [
-        Finding("rights", OK, f"{name}: may {use}")
-        if has_right(rights, number)
-        else Finding("rights", WARNING, f"no {name}: cannot {use}", "run with sudo, or give it that capability")
-        for name, number, use in wanted
-    ]
+def _not(check: str, severity: Severity, obstacle: Obstacle) -> Finding:
+    return Finding(check, severity, obstacle.reason, obstacle.remedy)
+
+
+def _filter(backend: LinuxBackend) -> list[Finding]:
+    watched = behind_filter(backend.proc_root)
+    reason = "a seccomp filter watches our calls, and lets move_pages pass" if watched else "no seccomp filter is on us"
+    return [Finding("seccomp", OK, reason)]
+
+
+def _others(backend: LinuxBackend, moves: bool) -> Finding:
+    """Other users' processes: tried on some, where there are any."""
+    right = has_right(read_rights(backend.proc_root), SYS_PTRACE)
+    tried = 0
+    for process in _strangers(backend) if moves else ():
+        try:
+            rights = try_rights(backend.proc_root, process, backend.move_pages)
+        except NumamigError:
+            continue  # it ended
+        tried += 1
+        if not (rights.look and rights.move) and isinstance(rights.obstacle, Obstacle):
+            reason, remedy = rights.obstacle
+            return Finding(
+                "rights", WARNING, f"not every process is yours to look at and move: of {process.pid}, {reason}", remedy
+            )
+    if tried:
+        return Finding("rights", OK, f"you may look at and move other users' processes ({tried} of them tried)")
+    if right:
+        return Finding("rights", OK, "CAP_SYS_PTRACE: you may look at and move other users' processes")
+    reason = "no CAP_SYS_PTRACE: you can look at and move only your own processes"
+    return Finding("rights", WARNING, reason, "run with sudo, or give it that capability")
+
+
+def _strangers(backend: LinuxBackend) -> Iterator[Process]:
+    """Some processes of other users, the largest first, since those are the ones that somebody wants to move."""
+    found = [p for p in backend.processes() if not (p.yours or p.zombie) and p.resident_bytes]
+    yield from sorted(found, key=lambda process: -process.resident_bytes)[:_STRANGERS]
+
+
+def _shared(backend: LinuxBackend, moves: bool) -> Finding:
+    if may_move_shared() if moves else has_right(read_rights(backend.proc_root), SYS_NICE):
+        return Finding("shared", OK, "CAP_SYS_NICE: you may move pages that several processes map (--shared)")
+    return _not("shared", WARNING, not_shared(backend.proc_root))
 
 
 def _yama(backend: LinuxBackend) -> Finding:
@@ -136,79 +170,16 @@ def _yama(backend: LinuxBackend) -> Finding:
     )
 
 
-def _frames(backend: LinuxBackend) -> Finding:
-    if backend.readers.frame_reader is not None:
-        return Finding("pagemap", OK, "pagemap shows page frames, and their nodes agree with move_pages")
-    if backend.readers.sees_frames:
-        reason = "the nodes of page frames do not agree with move_pages: looking asks move_pages instead"
-        return Finding("pagemap", WARNING, reason, "nothing to do; please report this machine's /proc/zoneinfo")
-    reason = "pagemap hides page frames: looking asks move_pages, five times as slow"
-    return Finding("pagemap", WARNING, reason, "run with sudo, or give it CAP_SYS_ADMIN")
-
-
-def _scan(backend: LinuxBackend) -> Finding:
+def _processes(backend: LinuxBackend) -> Finding:
+    """Whether all processes of the machine can be seen."""
     try:
-        descriptor = os.open(backend.proc_root / "self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        reason = f"/proc/PID/pagemap cannot be opened: {error.strerror}"
-        return Finding("scan", ERROR, reason, "a kernel with CONFIG_PROC_PAGE_MONITOR, and a /proc of its own")
-    try:
-        works = scan_works(descriptor)
-    finally:
-        os.close(descriptor)
-    if works:
-        return Finding("scan", OK, "PAGEMAP_SCAN works: holes cost nothing to look at")
-    return Finding("scan", OK, "no PAGEMAP_SCAN (Linux 6.7): holes cost about as much to look at as huge pages")
-
-
-def _allowed(backend: LinuxBackend) -> list[int]:
-    """Memory nodes that our cpuset allows."""
-    nodes = backend.topology().memory_nodes
-    listed = status_field(backend.proc_root, "Mems_allowed_list")
-    return [node for node in nodes if node in parse_ranges(listed)] if listed else list(nodes)
-
-
-def _cpuset(backend: LinuxBackend) -> Finding:
-    nodes, allowed = backend.topology().memory_nodes, _allowed(backend)
-    if list(nodes) == allowed:
-        return Finding("cpuset", OK, f"your cpuset allows all memory nodes: {format_nodeset(nodes)}")
-    return Finding(
-        "cpuset",
-        WARNING,
-        f"your cpuset allows only memory nodes {format_nodeset(allowed)} of {format_nodeset(nodes)}",
-        "each process has a cpuset of its own; widen cpuset.mems of its cgroup where pages should go",
-    )
-
-
-def _balancing(backend: LinuxBackend) -> Finding:
-    mode = balancing_mode(backend.proc_root)
-    if not mode:
-        return Finding("balancing", OK, "NUMA balancing is off")
-    return Finding(
-        "balancing",
-        WARNING,
-        "NUMA balancing is on: it may move pages back, and older kernels hide the pages it has marked from move_pages",
-        "sysctl kernel.numa_balancing=0",
-    )
-
-
-def _demotion(backend: LinuxBackend) -> Finding:
-    if read_text(backend.sys_root / "kernel/mm/numa/demotion_enabled") not in ("true", "1"):
-        return Finding("demotion", OK, "the kernel does not demote pages to slower nodes")
-    return Finding(
-        "demotion",
-        WARNING,
-        "demotion is on: under pressure the kernel moves pages to slower nodes, cpusets or not",
-        "echo false > /sys/kernel/mm/numa/demotion_enabled",
-    )
-
-
-def _heat(backend: LinuxBackend) -> list[Finding]:
-    """None of these is needed: they only tell which pages are in use."""
-    sources = (("DAMON", DAMON, "CONFIG_DAMON_SYSFS"), ("idle page bitmap", IDLE_BITMAP, "CONFIG_IDLE_PAGE_TRACKING"))
-    return [
-        Finding("heat", OK, f"{name}: available")
-        if os.access(backend.sys_root / path, os.R_OK)
-        else Finding("heat", OK, f"{name}: not available here, the kernel lacks {option} or you lack the rights")
-        for name, path, option in sources
-    ]
+        namespace = str((backend.proc_root / "self/ns/pid").readlink())
+    except OSError:
+        namespace = _FIRST_PID_NAMESPACE
+    if namespace != _FIRST_PID_NAMESPACE:
+        reason = "only the processes of this container can be seen"
+        return Finding("processes", WARNING, reason, "docker run --pid=host, Kubernetes hostPID: true")
+    if 1 not in process_ids(backend.proc_root):
+        reason = "this /proc hides other users' processes (hidepid)"
+        return Finding("processes", WARNING, reason, "run with sudo, or mount -o remount,hidepid=0 /proc")
+    return Finding("processes", OK, "all processes can be seen")

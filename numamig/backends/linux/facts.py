@@ -31,13 +31,15 @@ from numamig.errors import NumamigError, RefusedError
 from numamig.model.nodeset import parse_ranges
 from numamig.model.process import Process, ProcessFacts
 
-__all__ = ["parse_cgroup", "parse_mems_allowed", "read_facts"]
+__all__ = ["Rights", "parse_cgroup", "parse_mems_allowed", "read_facts", "try_rights"]
 
 _MOST_THREADS = 2048  # some 70 ms
 _MEMS_ALLOWED = re.compile(r"^Mems_allowed_list:\s*(\S*)$", re.MULTILINE)
 
 
-class _Rights(NamedTuple):
+class Rights(NamedTuple):
+    """What the caller may do with one process, and what keeps it from the rest."""
+
     look: bool
     move: bool
     move_shared: bool
@@ -69,7 +71,7 @@ def read_facts(
     cgroup = ""
     with suppress(NumamigError):  # a kernel without control groups has no such file
         cgroup = parse_cgroup(read_text(f"{folder}/cgroup", pid))
-    rights = _rights(proc_root, process, move_pages)
+    rights = try_rights(proc_root, process, move_pages)
     if parse_stat(read_text(f"{folder}/stat", pid)).start_time != process.start_time:
         raise gone(pid, "has ended")  # and what was read may be another's
     if not process.kernel_thread:
@@ -119,27 +121,30 @@ def parse_cgroup(text: str) -> str:
     return paths.get("cpuset", v2) if v2 in ("", "/") else v2
 
 
-def _rights(proc_root: Path, process: Process, move_pages: MovePages) -> _Rights:
+def try_rights(proc_root: Path, process: Process, move_pages: MovePages) -> Rights:
+    """
+    :raises TargetGone: it ended meanwhile
+    """
     if process.kernel_thread:
-        return _Rights(False, False, False, "a kernel thread has no memory of its own that could move")
+        return Rights(False, False, False, "a kernel thread has no memory of its own that could move")
     if process.zombie:
-        return _Rights(False, False, False, "it has ended, and waits for its parent to take note")
+        return Rights(False, False, False, "it has ended, and waits for its parent to take note")
     closed = _closed_file(proc_root, process.pid)
     try:
         to_all = ask_nothing(move_pages, 0)
         to_this = ask_nothing(move_pages, process.pid)
     except RefusedError as error:
-        return _Rights(False, False, False, str(error))
+        return Rights(False, False, False, str(error))
     if to_this == errno.ESRCH:
         raise gone(process.pid, "has ended")
     if to_all:
-        return _Rights(False, False, False, forbidden_to_all(proc_root, to_all))
+        return Rights(False, False, False, forbidden_to_all(proc_root, to_all))
     if to_this:
-        return _Rights(False, False, False, not_that_process(proc_root, process))
+        return Rights(False, False, False, not_that_process(proc_root, process))
     shared = ask_nothing(move_pages, process.pid, MPOL_MF_MOVE_ALL) == 0
     if closed is not None:
-        return _Rights(False, True, shared, closed)
-    return _Rights(True, True, shared, "" if shared else not_shared(proc_root))
+        return Rights(False, True, shared, closed)
+    return Rights(True, True, shared, "" if shared else not_shared(proc_root))
 
 
 def _closed_file(proc_root: Path, pid: int) -> Obstacle | None:

@@ -18,7 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, MovePagesReturn
-from numamig.backends.linux.capabilities import SYS_PTRACE, has_right, read_rights, status_field
+from numamig.backends.linux.capabilities import (
+    SYS_PTRACE,
+    behind_filter,
+    has_right,
+    in_user_namespace,
+    read_rights,
+)
 from numamig.backends.linux.sysfs import read_text
 from numamig.model.process import Process
 
@@ -26,9 +32,7 @@ __all__ = [
     "MovePages",
     "Obstacle",
     "ask_nothing",
-    "behind_filter",
     "forbidden_to_all",
-    "in_user_namespace",
     "not_shared",
     "not_that_process",
 ]
@@ -39,7 +43,6 @@ _FILTER_REMEDY = (
     "let it pass: docker or podman run --security-opt seccomp=unconfined (their default profiles forbid it, with "
     "CAP_SYS_NICE too), Kubernetes securityContext.seccompProfile, systemd SystemCallFilter=move_pages"
 )
-_IDENTITY = ["0", "0", "4294967295"]
 
 
 class Obstacle(NamedTuple):
@@ -61,17 +64,6 @@ def ask_nothing(move_pages: MovePages, pid: int, flags: int = MPOL_MF_MOVE) -> i
     :raises RefusedError: this architecture is not supported
     """
     return move_pages(pid, np.empty(0, np.uint64), None, flags).errno
-
-
-def behind_filter(proc_root: Path) -> bool:
-    """Whether a seccomp filter watches this process."""
-    return status_field(proc_root, "Seccomp") == "2"
-
-
-def in_user_namespace(proc_root: Path) -> bool:
-    """Whether capabilities are those of a user namespace, and count only in there: a container without root."""
-    mapped = (read_text(proc_root / "self/uid_map") or "").split()
-    return bool(mapped) and mapped != _IDENTITY
 
 
 def forbidden_to_all(proc_root: Path, number: int) -> Obstacle:

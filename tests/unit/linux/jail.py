@@ -14,7 +14,15 @@ from typing import Any
 
 import pytest
 
-__all__ = ["enter_user_namespace", "forbid", "need_filters", "need_root", "run_in_child", "turn_into_nobody"]
+__all__ = [
+    "enter_user_namespace",
+    "forbid",
+    "let_be_looked_into",
+    "need_filters",
+    "need_root",
+    "run_in_child",
+    "turn_into_nobody",
+]
 
 NOBODY = 65534
 CLONE_NEWUSER = 0x10000000
@@ -66,21 +74,33 @@ def turn_into_nobody() -> None:
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
+    let_be_looked_into(True)  # the change has taken that away, until a program is executed
 
 
-def forbid(number: int, errno: int) -> None:
-    """From here on the kernel answers ``errno`` to the system call of that number, as in a container."""
+def let_be_looked_into(wanted: bool) -> None:
+    """By its own user, that is; else its files in /proc are root's, as are those of programs with capabilities."""
+    _check(_libc.prctl(PR_SET_DUMPABLE, int(wanted), 0, 0, 0))
+
+
+def forbid(number: int, errno: int, *, unless_null: int | None = None) -> None:
+    """From here on the kernel answers ``errno`` to the system call of that number, as in a container.
+
+    :param unless_null: the place of an argument; calls in which it is 0 may pass
+    """
 
     def operation(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
         return struct.pack("=HBBI", code, if_true, if_false, value)
 
     load, jump_if_equal, answer = 0x20, 0x15, 0x06
+    # Offsets into struct seccomp_data: arch, nr, and the lower half of an argument.
+    null = [] if unless_null is None else [operation(load, 16 + 8 * unless_null), operation(jump_if_equal, 0, 1, 0)]
     program = b"".join(
         (
-            operation(load, 4),  # seccomp_data.arch
-            operation(jump_if_equal, AUDIT_ARCH[platform.machine()], 0, 3),
-            operation(load, 0),  # seccomp_data.nr
-            operation(jump_if_equal, number, 0, 1),
+            operation(load, 4),
+            operation(jump_if_equal, AUDIT_ARCH[platform.machine()], 0, 3 + len(null)),
+            operation(load, 0),
+            operation(jump_if_equal, number, 0, 1 + len(null)),
+            *null,
             operation(answer, SECCOMP_RET_ERRNO | errno),
             operation(answer, SECCOMP_RET_ALLOW),
         )
@@ -97,7 +117,6 @@ def enter_user_namespace() -> None:
     :raises OSError: that is not allowed here
     """
     user = os.getuid()
-    _check(_libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))  # else what it has in /proc is not its own
     _check(_libc.unshare(CLONE_NEWUSER))
     Path("/proc/self/uid_map").write_text(f"0 {user} 1\n")
 

@@ -1,4 +1,4 @@
-"""The backend as the engine sees it, and what doctor finds; on the machine that runs the tests."""
+"""The backend as the engine sees it, on the machine that runs the tests."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ import numpy as np
 import pytest
 
 from numamig.backends.base import UNWRITTEN, Backend, MovePagesCall, MovePagesReturn
-from numamig.backends.linux import doctor
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.backends.linux.capabilities import SYS_NICE, SYS_PTRACE, has_right, probe, read_rights
-from numamig.backends.linux.doctor import diagnose
 from numamig.backends.linux.ownpages import ZeroFrames, learn_zero_frames, private_pages
 from numamig.backends.linux.pagereaders import KeyReader
 from numamig.clock import VirtualClock
-from numamig.errors import RefusedError
-from numamig.model.finding import Finding, Severity
 
 PAGE = os.sysconf("SC_PAGESIZE")
 
@@ -133,76 +129,6 @@ def test_a_table_that_does_not_agree_is_not_used(monkeypatch: pytest.MonkeyPatch
     reader: KeyReader = liar.readers.current()
     assert reader is liar.readers.query_reader
     assert not liar.capabilities.see_pfn
-
-
-def by_check(findings: list[Finding]) -> dict[str, Finding]:
-    return {finding.check: finding for finding in findings}
-
-
-def test_doctor_here(backend: LinuxBackend) -> None:
-    findings = diagnose(backend)
-    checks = [finding.check for finding in findings]
-    assert checks == [
-        "nodes", "move_pages", "moving", "rights", "rights", "rights", "yama", "pagemap", "scan", "cpuset",
-        "balancing", "demotion", "heat", "heat",
-    ]  # fmt: skip
-    assert all(finding.remedy for finding in findings if finding.severity is not Severity.OK)
-    found = by_check(findings)
-    assert found["move_pages"].severity is Severity.OK
-    assert found["moving"].severity is Severity.OK
-    if len(backend.topology().memory_nodes) == 1:
-        assert "--backend simulator" in found["nodes"].remedy
-
-
-@pytest.mark.parametrize(("number", "hint"), [(1, "container"), (38, "CONFIG_MIGRATION")])
-def test_doctor_where_move_pages_is_forbidden(monkeypatch: pytest.MonkeyPatch, number: int, hint: str) -> None:
-    backend = LinuxBackend()
-    denied = MovePagesReturn(-1, number, np.array([UNWRITTEN], np.int32))
-    monkeypatch.setattr(backend, "move_pages", lambda *_: denied)
-    found = by_check(diagnose(backend))["move_pages"]
-    assert found.severity is Severity.ERROR
-    assert hint in found.remedy
-
-
-def test_doctor_where_the_architecture_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = LinuxBackend()
-
-    def unknown(*_: object) -> MovePagesReturn:
-        raise RefusedError("move_pages is not known", hint="supported: others")
-
-    monkeypatch.setattr(backend, "move_pages", unknown)
-    found = by_check(doctor._move_pages(backend))["move_pages"]
-    assert (found.severity, found.remedy) == (Severity.ERROR, "supported: others")
-
-
-def test_doctor_reads_switches(tmp_path: Path) -> None:
-    files = {
-        "sys/kernel/numa_balancing": "2",
-        "sys/kernel/yama/ptrace_scope": "1",
-        "kernel/mm/numa/demotion_enabled": "true",
-        "self/status": "Name:\tx\nCapEff:\t0000000000000000\nMems_allowed_list:\t0\n",
-        "devices/system/node/online": "0-1",
-        "devices/system/node/has_memory": "0-1",
-        "devices/system/node/node0/meminfo": "Node 0 MemTotal: 1024 kB",
-        "devices/system/node/node1/meminfo": "Node 1 MemTotal: 1024 kB",
-    }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text + "\n")
-    (tmp_path / "kernel/mm/damon/admin").mkdir(parents=True)
-    backend = LinuxBackend(tmp_path, tmp_path)
-    switches = (doctor._balancing, doctor._yama, doctor._demotion, doctor._cpuset)
-    found = by_check([look(backend) for look in switches])
-    assert {finding.severity for finding in found.values()} == {Severity.WARNING}
-    assert found["balancing"].remedy == "sysctl kernel.numa_balancing=0"
-    assert "only memory nodes 0 of 0-1" in found["cpuset"].reason
-    assert doctor._frames(backend).severity is Severity.WARNING
-    assert doctor._scan(backend).severity is Severity.ERROR
-    assert [finding.reason.split(", ")[0] for finding in doctor._heat(backend)] == [
-        "DAMON: available",
-        "idle page bitmap: not available here",
-    ]
-    assert {finding.severity for finding in doctor._rights(backend)} == {Severity.WARNING}
 
 
 def test_hugetlb_pages_are_folios_of_their_size(backend: LinuxBackend) -> None:

@@ -25,6 +25,7 @@ from numamig.model.process import RegionPolicy
 from tests.unit.linux.jail import (
     enter_user_namespace,
     forbid,
+    let_be_looked_into,
     need_filters,
     need_root,
     run_in_child,
@@ -290,7 +291,7 @@ def test_a_process_that_hides_from_its_own_user() -> None:
     def look() -> list[object]:
         turn_into_nobody()
         reader, writer = os.pipe()
-        # After a change of user a process is not dumpable, and neither is its child, until it executes a program.
+        let_be_looked_into(False)
         hidden = os.fork()
         if hidden == 0:
             os.close(writer)
