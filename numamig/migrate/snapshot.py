@@ -79,6 +79,7 @@ class JobSnapshot:
             "chosen": self.chosen,
             "chosen_bytes": self.chosen * page,
             "outcomes": self.outcomes.as_dict(),
+            "outcome_bytes": {key: pages * page for key, pages in self.outcomes.as_dict().items()},
             "moved": [
                 {"from": a, "to": b, "pages": pages, "bytes": pages * page}
                 for (a, b), pages in sorted(self.moved.items())
