@@ -25,7 +25,7 @@ _WHY = {
     Outcome.SHARED: "other processes map them: --shared moves them too",
     Outcome.ABSENT: "swapped out or discarded meanwhile",
     Outcome.UNMAPPED: "unmapped meanwhile",
-    Outcome.HINTED: "marked by NUMA balancing: sysctl kernel.numa_balancing=0, touch them, again",
+    Outcome.HINTED: "marked by NUMA balancing; clearing marks takes CAP_SYS_PTRACE, and no userfaultfd open",
     Outcome.NO_ROOM: "the target is full",
     Outcome.REFUSED: "the kernel refused: cpuset, rights or node",
     Outcome.GONE: "the process ended",
