@@ -18,7 +18,7 @@ from numamig.backends.linux.frames import UNCLEAR, FrameTable
 from numamig.backends.linux.looks import Chunk
 from numamig.backends.linux.ownpages import ZeroFrames
 from numamig.backends.linux.pagemap import EXCLUSIVE, PFN_MASK, PRESENT, Pagemap
-from numamig.backends.linux.pagereaders import ABSENT, HUGE, Ask, Scratch, ask_nodes, whole_huge_pages
+from numamig.backends.linux.pagereaders import ABSENT, HUGE, Ask, Entries, Keys, Scratch, ask_nodes, whole_huge_pages
 
 __all__ = ["FrameReader", "PageFlags"]
 
@@ -27,6 +27,9 @@ _THP: Final = 1 << 22
 _ZERO_PAGE: Final = 1 << 24
 
 
+_FRAME: Final = int(PFN_MASK)  # numpy's numbers are slow one by one
+_IS_EXCLUSIVE: Final = int(EXCLUSIVE)
+_NO_ROWS: Final = np.empty(0, np.intp)
 _FLAG_BITS: Final = np.uint64(9)
 """Above the 55 bits of the frame."""
 
@@ -68,37 +71,45 @@ class FrameReader:
         self._ask = ask
         self._huge_page_size = huge_page_size
 
-    def keys(
-        self, pagemap: Pagemap, chunk: Chunk, entries: NDArray[np.uint64], full: bool, scratch: Scratch
-    ) -> NDArray[np.int16]:
+    def keys(self, pagemap: Pagemap, chunk: Chunk, entries: Entries, scratch: Scratch) -> Keys:
         keys = scratch.keys[: chunk.slots]
-        node = self._only_node(entries) if full else UNCLEAR
+        node = self._only_node(entries)
         if node != UNCLEAR:
-            keys.fill(node)
-        else:
-            block = np.left_shift(entries, _FLAG_BITS, out=scratch.blocks[: chunk.slots])
-            block = np.right_shift(block, self._shift, out=block)
-            np.take(self._quick.nodes, block.view(np.int64), mode="clip", out=keys)
-            if not full:
-                absent = np.less(entries, PRESENT, out=scratch.mask[: chunk.slots])
-                np.copyto(keys, ABSENT, where=absent)
-            if keys.min() == UNCLEAR:
-                self._clear_up(pagemap, chunk, entries, keys)
-        self._mark_huge_pages(pagemap, chunk, entries, keys)
+            if self._none_aligned(chunk, entries.array):
+                return node
+            if not self._mark_huge_pages(pagemap, chunk, entries.array, keys, node, scratch):
+                return node
+            return int(keys[0]) if (keys == keys[0]).all() else keys
+        array = entries.array
+        block = np.left_shift(array, _FLAG_BITS, out=scratch.blocks[: chunk.slots])
+        block = np.right_shift(block, self._shift, out=block)
+        np.take(self._quick.nodes, block.view(np.int64), mode="clip", out=keys)
+        if not entries.full:
+            absent = np.less(array, PRESENT, out=scratch.mask[: chunk.slots])
+            np.copyto(keys, ABSENT, where=absent)
+        if keys.min() == UNCLEAR:
+            self._clear_up(pagemap, chunk, array, keys)
+        self._mark_huge_pages(pagemap, chunk, array, keys, UNCLEAR, scratch)
         return keys
 
-    def _only_node(self, entries: NDArray[np.uint64]) -> int:
-        """The node of all these present pages, at a fifth of the cost; ``UNCLEAR`` where they may be on several.
+    def _only_node(self, entries: Entries) -> int:
+        """The node of all these pages, at a fifth of the cost; ``UNCLEAR`` where they may be on several, or not there.
 
         Where the least and the greatest entry agree in their flags, all do, and the frames lie between theirs. Mapped
         exclusively there is no zero page among them.
         """
-        least, greatest = entries.min(), entries.max()
-        if (least ^ greatest) & ~PFN_MASK or not least & EXCLUSIVE:
+        least, greatest = entries.least, entries.greatest
+        if not entries.full or (least ^ greatest) > _FRAME:
             return UNCLEAR
-        first, last = (int(entry & PFN_MASK) >> int(self._table.shift) for entry in (least, greatest))
-        nodes = self._table.nodes[first : last + 1]
-        return int(nodes[0]) if len(nodes) == last - first + 1 and (nodes == nodes[0]).all() else UNCLEAR
+        return (self._table if least & _IS_EXCLUSIVE else self._quick).node_of_all(least & _FRAME, greatest & _FRAME)
+
+    def _none_aligned(self, chunk: Chunk, entries: NDArray[np.uint64]) -> bool:
+        """Whether a glance tells that there is no huge page: no aligned address shows an aligned frame."""
+        if len(chunk.pieces) > 1 or chunk.slot_bytes >= self._huge_page_size:
+            return False
+        first = -chunk.pieces[0][0] % self._huge_page_size // chunk.slot_bytes
+        per_huge = self._huge_page_size // chunk.slot_bytes
+        return bool((entries[first::per_huge] & np.uint64(per_huge - 1)).all())
 
     def _clear_up(self, pagemap: Pagemap, chunk: Chunk, entries: NDArray[np.uint64], keys: NDArray[np.int16]) -> None:
         """Take out zero pages; tell the others by the table, by zones, and where those do not tell either by asking."""
@@ -116,30 +127,36 @@ class FrameReader:
         keys[slots] = found
 
     def _mark_huge_pages(
-        self, pagemap: Pagemap, chunk: Chunk, entries: NDArray[np.uint64], keys: NDArray[np.int16]
-    ) -> None:
-        """Add ``HUGE`` to the keys of all pages of huge pages that are mapped as a whole, at an aligned address."""
+        self,
+        pagemap: Pagemap,
+        chunk: Chunk,
+        entries: NDArray[np.uint64],
+        keys: NDArray[np.int16],
+        node: int,
+        scratch: Scratch,
+    ) -> bool:
+        """Add ``HUGE`` to the keys of all pages of huge pages that are mapped as a whole, at an aligned address.
+
+        :param node: where all pages are present and on one node that node, and ``keys`` are written only if need be
+        :returns: whether any were marked
+        """
         if not (self._flags.readable or pagemap.scans):
-            return
+            return False
+        marked = False
         per_huge = self._huge_page_size // chunk.slot_bytes
         for slot, count, address in whole_huge_pages(chunk, self._huge_page_size):
-            part = slice(slot, slot + count * per_huge)
-            entry = entries[part].reshape(count, per_huge)
-            head = entry[:, 0]
-            # The first look rules out nearly every small page, the second most of the rest.
-            likely = head & np.uint64(per_huge - 1) == 0
-            if not likely.any():
-                continue
-            key = keys[part].reshape(count, per_huge)
-            rows = np.flatnonzero(likely & (key[:, 0] >= 0) & ((entry[:, -1] ^ head) & PFN_MASK == per_huge - 1))
+            entry = entries[slot : slot + count * per_huge].reshape(count, per_huge)
+            rows = _in_one_piece(entry, scratch)
             if not len(rows):
                 continue
-            # The head is aligned, so that the nth frame after it differs in the bits of n.
-            frames = (entry[rows] ^ head[rows, np.newaxis]) & PFN_MASK
-            same = key[rows] == key[rows, :1]
-            rows = rows[((frames == np.arange(per_huge, dtype=np.uint64)) & same).all(axis=1)]
-            if len(rows):
-                self._mark(pagemap, key, head & PFN_MASK, rows, address)
+            if node != UNCLEAR and not marked:
+                keys.fill(node)
+            marked = True
+            key = keys[slot : slot + count * per_huge].reshape(count, per_huge)
+            if node == UNCLEAR:
+                rows = rows[(key[rows, 0] >= 0) & (key[rows] == key[rows, :1]).all(axis=1)]
+            self._mark(pagemap, key, entry[:, 0] & PFN_MASK, rows, address)
+        return marked
 
     def _mark(
         self,
@@ -164,3 +181,25 @@ class FrameReader:
             size = self._huge_page_size
             rows = rows[[pagemap.is_huge(address + row * size, size) for row in rows.tolist()]]
         key[rows] += HUGE
+
+
+def _in_one_piece(entry: NDArray[np.uint64], scratch: Scratch) -> NDArray[np.intp]:
+    """Which rows of entries, shape (rows, pages of a huge page), show frames one after the other from an aligned one.
+
+    Entries that are not present may look like it too.
+    """
+    per_huge = entry.shape[1]
+    head = entry[:, 0]
+    # The first look rules out nearly every small page, the second most of the rest.
+    likely = head & np.uint64(per_huge - 1) == 0
+    if not likely.any():
+        return _NO_ROWS
+    rows = np.flatnonzero(likely & ((entry[:, -1] ^ head) & PFN_MASK == per_huge - 1))
+    if not len(rows):
+        return _NO_ROWS
+    some = entry if len(rows) == len(entry) else entry[rows]
+    # The head is aligned, so that the nth frame after it differs in the bits of n.
+    frames = scratch.blocks[: some.size].reshape(some.shape)
+    np.bitwise_xor(some, some[:, :1], out=frames)
+    np.bitwise_and(frames, PFN_MASK, out=frames)
+    return rows[(frames == np.arange(per_huge, dtype=np.uint64)).all(axis=1)]

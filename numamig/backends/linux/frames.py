@@ -8,7 +8,8 @@ overlap: where neither is clear the answer here is ``UNCLEAR``, and the reader a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,11 @@ class FrameTable:
     nodes: NDArray[np.int16]
     """Shape (blocks + 1,): a node or ``UNCLEAR``; the last cell, ``UNCLEAR``, stands for all frames beyond."""
     spans: tuple[ZoneSpan, ...] = ()
+    _edges: list[int] = field(init=False, compare=False)
+    """Block numbers from which on another node follows, and the end."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_edges", [*(np.flatnonzero(np.diff(self.nodes)) + 1).tolist(), len(self.nodes)])
 
     def without(self, spans: tuple[tuple[int, int], ...]) -> FrameTable:
         """The same, ``UNCLEAR`` for all blocks with any of these frames (first, how many): they need a second look."""
@@ -59,6 +65,14 @@ class FrameTable:
         for first, count in spans:
             nodes[first >> int(self.shift) : (first + count - 1 >> int(self.shift)) + 1] = UNCLEAR
         return FrameTable(self.shift, nodes, self.spans)
+
+    def node_of_all(self, first: int, last: int) -> int:
+        """The one node of all frames between these two; ``UNCLEAR`` where there may be several."""
+        shift = int(self.shift)
+        block = first >> shift
+        if last >> shift >= self._edges[bisect_right(self._edges, block, hi=len(self._edges) - 1)]:
+            return UNCLEAR
+        return int(self.nodes[block])
 
     def nodes_of(self, frames: NDArray[np.uint64]) -> NDArray[np.int16]:
         """Node of each frame, or ``UNCLEAR``; shape as given."""

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from numamig.backends.linux.maps import Span
 from numamig.model.pages import Ranges
 
-__all__ = ["CHUNK_SLOTS", "Chunk", "Look", "cut_into_chunks", "plan_looks"]
+__all__ = ["BLOCK_SLOTS", "Chunk", "Look", "cut_into_blocks", "cut_into_chunks", "plan_looks"]
 
-CHUNK_SLOTS = 32768
-"""Slots looked at together: 256 KiB of pagemap, which stays in a CPU's cache while it is worked on."""
+BLOCK_SLOTS = 16384
+"""Slots looked at together: 128 KiB of pagemap, which stays in a CPU's cache while it is worked on."""
+_BLOCKS = 4
+"""Of a chunk that is one stretch: what is handed to a thread at a time."""
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ class Look:
 
 
 class Chunk:
-    """Several stretches that are looked at together, one slot after the other. Not changed once it is made.
+    """One stretch, or several that fill a block together, one slot after the other. Not changed once it is made.
 
     :param slot_bytes: bytes of a slot
     :param pieces: address ranges, ascending, of whole slots
@@ -73,6 +75,11 @@ class Chunk:
             piece = np.searchsorted(first, slots, side="right") - 1
             address = starts[piece] + (slots - first[piece]) * self.slot_bytes
         return address.view(np.uint64)
+
+    def part(self, start: int, end: int) -> Chunk:
+        """A part of a chunk of one piece."""
+        unwanted = [(max(a, start), min(b, end)) for a, b in self.unwanted if a < end and b > start]
+        return Chunk(self.slot_bytes, [(start, end)], unwanted)
 
     def unwanted_slots(self) -> NDArray[np.bool_]:
         """Shape (slots,): whether the slot lies in an unwanted part."""
@@ -132,9 +139,11 @@ def _unwanted(look: Look) -> Iterator[tuple[int, int]]:
 
 
 def cut_into_chunks(
-    looks: Sequence[Look], huge_page_size: int, skip: Callable[[int, int], int], most: int = CHUNK_SLOTS
+    looks: Sequence[Look], huge_page_size: int, skip: Callable[[int, int], int], most: int = BLOCK_SLOTS
 ) -> Iterator[Chunk]:
-    """Chunks of at most ``most`` slots, one at a time, whatever the size of the looks; never cut inside a huge page.
+    """Chunks of bounded size, one at a time, whatever the size of the looks; never cut inside a huge page.
+
+    Several pieces are at most ``most`` slots together, one alone is at most four times that.
 
     :param most: no less than a huge page has slots
     :param skip: given a start and an end, the first address in between where something may be present, or the end
@@ -144,24 +153,42 @@ def cut_into_chunks(
     slots = slot_bytes = 0
     for look in looks:
         grain = max(huge_page_size, look.slot_bytes)
-        at = look.start
+        block = most * look.slot_bytes
+        at, end = look.start, look.end
         gaps = list(_unwanted(look))
-        while at < look.end:
-            end = look.end
-            # Worth asking only where a chunk could be saved.
-            if end - at >= most * look.slot_bytes:
-                at = max(at, skip(at, end) // grain * grain)
-                if at >= end:
-                    break
-            if pieces and (look.slot_bytes != slot_bytes or (end - at) // slot_bytes > most - slots):
+        # Worth asking only where a block could be saved.
+        while end - at >= block and (at := max(at, skip(at, end) // grain * grain)) < end:
+            if end - at <= block:
+                break
+            if pieces:
                 yield Chunk(slot_bytes, pieces, unwanted)
                 pieces, unwanted, slots = [], [], 0
-            slot_bytes = look.slot_bytes
-            if (end - at) // slot_bytes > most:
-                end = (at + most * slot_bytes) // grain * grain
-            pieces.append((at, end))
-            unwanted += [(max(a, at), min(b, end)) for a, b in gaps if a < end and b > at]
-            slots += (end - at) // slot_bytes
-            at = end
+            until = min(end, (at + _BLOCKS * block) // grain * grain)
+            yield Chunk(look.slot_bytes, [(at, until)], gaps).part(at, until)
+            at = until
+        if at >= end:
+            continue
+        if pieces and (look.slot_bytes != slot_bytes or (end - at) // slot_bytes > most - slots):
+            yield Chunk(slot_bytes, pieces, unwanted)
+            pieces, unwanted, slots = [], [], 0
+        slot_bytes = look.slot_bytes
+        pieces.append((at, end))
+        unwanted += [(max(a, at), min(b, end)) for a, b in gaps if a < end and b > at]
+        slots += (end - at) // slot_bytes
     if pieces:
         yield Chunk(slot_bytes, pieces, unwanted)
+
+
+def cut_into_blocks(
+    chunk: Chunk, huge_page_size: int, skip: Callable[[int, int], int], most: int = BLOCK_SLOTS
+) -> Iterator[Chunk]:
+    """The same for one chunk: parts that fit a block; holes are skipped between them."""
+    if chunk.slots <= most:
+        yield chunk
+        return
+    grain = max(huge_page_size, chunk.slot_bytes)
+    ((at, end),) = chunk.pieces
+    while at < end:
+        until = min(end, (at + most * chunk.slot_bytes) // grain * grain)
+        yield chunk.part(at, until)
+        at = max(until, skip(until, end) // grain * grain)

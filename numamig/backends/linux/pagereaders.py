@@ -11,6 +11,7 @@ import errno
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,48 +20,82 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import MovePagesReturn
 from numamig.backends.linux._errors import gone, refused
-from numamig.backends.linux.looks import CHUNK_SLOTS, Chunk, cut_into_chunks, plan_looks
+from numamig.backends.linux.looks import BLOCK_SLOTS, Chunk, cut_into_blocks, cut_into_chunks, plan_looks
 from numamig.backends.linux.maps import Span
 from numamig.backends.linux.pagemap import EXCLUSIVE, PRESENT, Pagemap
 from numamig.errors import BackendError
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges
 
-__all__ = ["ABSENT", "Ask", "KeyReader", "Scratch", "ask_nodes", "join_runs", "read_runs", "whole_huge_pages"]
+__all__ = [
+    "ABSENT",
+    "HUGE",
+    "Ask",
+    "Entries",
+    "KeyReader",
+    "Keys",
+    "Scratch",
+    "ask_nodes",
+    "join_runs",
+    "read_runs",
+    "whole_huge_pages",
+]
 
 ABSENT: Final = -2
 """Key of a page that is not there."""
+_PRESENT = int(PRESENT)  # numpy's numbers are slow one by one
 _ZERO = np.zeros(1, np.int64)
 HUGE: Final = 1 << 14
 """Added to the key of every page that is part of a huge one."""
 
 Ask = Callable[[int, NDArray[np.uint64]], MovePagesReturn]
 """move_pages(pid, addresses) that only asks."""
+Keys = NDArray[np.int16] | int
+"""Key of each slot of a chunk, shape (slots,); or one key that all of them have."""
 
 
 class Scratch:
     """Arrays that one thread uses at a time, again and again: to have fresh memory costs as much as the work."""
 
     def __init__(self) -> None:
-        self.entries = np.empty(CHUNK_SLOTS, np.uint64)
-        self.blocks = np.empty(CHUNK_SLOTS, np.uint64)
-        self.keys = np.empty(CHUNK_SLOTS, np.int16)
-        self.mask = np.empty(CHUNK_SLOTS, np.bool_)
+        self.entries = np.empty(BLOCK_SLOTS, np.uint64)
+        self.blocks = np.empty(BLOCK_SLOTS, np.uint64)
+        self.keys = np.empty(BLOCK_SLOTS, np.int16)
+        self.mask = np.empty(BLOCK_SLOTS, np.bool_)
 
 
 # One for each thread that ever read at the same time as others; a deque, because those are safe between threads.
 _idle_scratch: deque[Scratch] = deque(maxlen=8)
 
 
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Pagemap entries of a block."""
+
+    array: NDArray[np.uint64]
+    """Shape (slots,)."""
+    least: int
+    greatest: int
+
+    @classmethod
+    def of(cls, array: NDArray[np.uint64]) -> Entries:
+        return cls(array, int(array.min()), int(array.max()))
+
+    @property
+    def full(self) -> bool:
+        """All are of present pages."""
+        return self.least >= _PRESENT
+
+    @property
+    def empty(self) -> bool:
+        """None is. Holes are not all 0: they show soft-dirty, and what is swapped out."""
+        return self.greatest < _PRESENT
+
+
 class KeyReader(Protocol):
     """Tells where pages are."""
 
-    def keys(
-        self, pagemap: Pagemap, chunk: Chunk, entries: NDArray[np.uint64], full: bool, scratch: Scratch
-    ) -> NDArray[np.int16]:
-        """Key of each slot from its pagemap entry, shape (chunk.slots,) both; the keys may lie in ``scratch``.
-
-        :param full: all slots are present; some are in any case
-        """
+    def keys(self, pagemap: Pagemap, chunk: Chunk, entries: Entries, scratch: Scratch) -> Keys:
+        """Keys of all slots from their pagemap entries; they may lie in ``scratch``."""
         ...
 
 
@@ -83,25 +118,33 @@ def read_runs(
     :raises RefusedError: the caller may not look
     """
     looks = plan_looks(spans, ranges, page_size, huge_page_size)
+    hole = True
+
+    def skip(start: int, end: int) -> int:
+        # Where pages are dense a scan would find nothing, and cost as much as the rest of our work.
+        return pagemap.next_present(start, end) if hole else start
 
     def look(chunk: Chunk) -> PageRuns:
+        nonlocal hole
         try:
             scratch = _idle_scratch.pop()
         except IndexError:
             scratch = Scratch()
+        runs = _Joined(huge_page_size)
         try:
-            entries = scratch.entries[: chunk.slots]
-            pagemap.read(chunk, entries)
-            # Present is the top bit. Holes are not all 0: they show soft-dirty, and what is swapped out.
-            full = bool(entries.min() >= PRESENT)
-            if not full and entries.max() < PRESENT:
-                return PageRuns.empty()
-            return join_runs(chunk, reader.keys(pagemap, chunk, entries, full, scratch), huge_page_size)
+            for block in cut_into_blocks(chunk, huge_page_size, skip):
+                array = scratch.entries[: block.slots]
+                pagemap.read(block, array)
+                entries = Entries.of(array)
+                hole = entries.empty
+                if not hole:
+                    runs.add(block, reader.keys(pagemap, block, entries, scratch))
+            return runs.all()
         finally:
             _idle_scratch.append(scratch)
 
     with Pagemap(proc_root, pid, page_size) as pagemap:
-        for runs in _in_order(look, cut_into_chunks(looks, huge_page_size, pagemap.next_present), threads):
+        for runs in _in_order(look, cut_into_chunks(looks, huge_page_size, skip), threads):
             if len(runs):
                 yield runs
         if looks:
@@ -130,6 +173,51 @@ def _in_order(look: Callable[[Chunk], PageRuns], chunks: Iterator[Chunk], thread
         finally:
             for future in waiting:
                 future.cancel()
+
+
+class _Joined:
+    """Collects the runs of neighbouring blocks; where all pages are alike that takes two numbers."""
+
+    def __init__(self, huge_page_size: int) -> None:
+        self._huge_page_size = huge_page_size
+        self._parts: list[PageRuns] = []
+        self._alike: tuple[int, int, int, int] | None = None
+        """Start, end and key of pages that are all alike, and bytes of a slot."""
+
+    def add(self, block: Chunk, keys: Keys) -> None:
+        if isinstance(keys, int) and keys == ABSENT:
+            return
+        if not isinstance(keys, int) or block.unwanted:
+            keys = np.full(block.slots, keys, np.int16) if isinstance(keys, int) else keys
+            self._flush()
+            self._parts.append(join_runs(block, keys, self._huge_page_size))
+            return
+        for start, end in block.pieces:
+            if self._alike is not None and self._alike[1:] == (start, keys, block.slot_bytes):
+                start = self._alike[0]
+            else:
+                self._flush()
+            self._alike = start, end, keys, block.slot_bytes
+
+    def _flush(self) -> None:
+        if self._alike is not None:
+            start, end, key, size = self._alike
+            self._alike = None
+            if key >= HUGE - 1:
+                key, size = key - HUGE, self._huge_page_size
+            self._parts.append(
+                PageRuns(
+                    np.array([start], np.uint64),
+                    np.array([size], np.int64),
+                    np.array([(end - start) // size], np.int64),
+                    np.array([key], np.int16),
+                )
+            )
+
+    def all(self) -> PageRuns:
+        """What was collected."""
+        self._flush()
+        return self._parts[0] if len(self._parts) == 1 else PageRuns.concatenate(self._parts)
 
 
 def join_runs(chunk: Chunk, keys: NDArray[np.int16], huge_page_size: int) -> PageRuns:

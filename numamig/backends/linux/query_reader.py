@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from numamig.backends.linux.looks import Chunk
 from numamig.backends.linux.pagemap import PRESENT, Pagemap
-from numamig.backends.linux.pagereaders import ABSENT, HUGE, Ask, Scratch, ask_nodes, whole_huge_pages
+from numamig.backends.linux.pagereaders import ABSENT, HUGE, Ask, Entries, Scratch, ask_nodes, whole_huge_pages
 
 __all__ = ["QueryReader"]
 
@@ -19,10 +19,8 @@ class QueryReader:
         self._ask = ask
         self._huge_page_size = huge_page_size
 
-    def keys(
-        self, pagemap: Pagemap, chunk: Chunk, entries: NDArray[np.uint64], full: bool, scratch: Scratch
-    ) -> NDArray[np.int16]:
-        present = np.greater_equal(entries, PRESENT, out=scratch.mask[: chunk.slots])
+    def keys(self, pagemap: Pagemap, chunk: Chunk, entries: Entries, scratch: Scratch) -> NDArray[np.int16]:
+        present = np.greater_equal(entries.array, PRESENT, out=scratch.mask[: chunk.slots])
         keys = scratch.keys[: chunk.slots]
         keys.fill(ABSENT)
         huge = self._huge_slots(pagemap, chunk, present)
@@ -31,7 +29,7 @@ class QueryReader:
             present[slot + 1 : slot + per_huge] = False
         slots = np.flatnonzero(present)
         if len(slots):
-            keys[slots] = ask_nodes(self._ask, pagemap.pid, chunk.addresses(slots), entries[slots])
+            keys[slots] = ask_nodes(self._ask, pagemap.pid, chunk.addresses(slots), entries.array[slots])
         for slot in huge:
             if keys[slot] != ABSENT:  # else the huge zero page, or gone meanwhile
                 keys[slot : slot + per_huge] = keys[slot] + HUGE

@@ -14,7 +14,7 @@ from numamig.backends.linux.frame_reader import FrameReader, PageFlags
 from numamig.backends.linux.frames import UNCLEAR, FrameTable, ZoneSpan, build_table
 from numamig.backends.linux.looks import Chunk
 from numamig.backends.linux.ownpages import ZeroFrames
-from numamig.backends.linux.pagereaders import ABSENT, HUGE, Scratch
+from numamig.backends.linux.pagereaders import ABSENT, HUGE, Entries, Scratch
 from numamig.model.pages import UNKNOWN_NODE
 
 PAGE, HUGE_PAGE = 4096, 2 << 20
@@ -63,8 +63,8 @@ def keys(
     chunk = Chunk(PAGE, [(START, START + len(entries) * PAGE)], [])
     array = np.array(entries, np.uint64)
     pagemap: Any = SimpleNamespace(pid=1, scans=False)
-    full = bool((array >> np.uint64(63)).all())
-    return reader.keys(pagemap, chunk, array, full, Scratch()).tolist()
+    found = reader.keys(pagemap, chunk, Entries.of(array), Scratch())
+    return [found] * chunk.slots if isinstance(found, int) else found.tolist()
 
 
 def test_frames_of_several_nodes() -> None:
@@ -149,3 +149,14 @@ def test_page_flags_that_cannot_be_read(tmp_path: Path) -> None:
     flags = PageFlags(tmp_path)
     assert not flags.readable
     assert flags.of(np.array([1, 2], np.uint64)).tolist() == [0, 0]
+
+
+def test_the_one_node_of_a_stretch_of_frames() -> None:
+    table = build_table({0: 0, 1: 0, 2: 1, 4: 1}, BLOCK, (), PAGE)
+    assert table.node_of_all(0, 2 * FRAMES - 1) == 0
+    assert table.node_of_all(FRAMES, 2 * FRAMES) == UNCLEAR
+    assert table.node_of_all(2 * FRAMES, 3 * FRAMES - 1) == 1
+    assert table.node_of_all(2 * FRAMES, 4 * FRAMES) == UNCLEAR  # a hole between
+    assert table.node_of_all(4 * FRAMES, 5 * FRAMES - 1) == 1
+    assert table.node_of_all(4 * FRAMES, 5 * FRAMES) == UNCLEAR  # beyond the last
+    assert table.node_of_all(7 * FRAMES, 9 * FRAMES) == UNCLEAR

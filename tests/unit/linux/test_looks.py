@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from numamig.backends.linux.looks import Chunk, cut_into_chunks, plan_looks
+from numamig.backends.linux.looks import Chunk, cut_into_blocks, cut_into_chunks, plan_looks
 from numamig.backends.linux.pagereaders import ABSENT, HUGE, join_runs
 from numamig.model.pages import UNKNOWN_NODE, PageRuns
 
@@ -69,7 +69,12 @@ def test_large_looks_are_cut_between_huge_pages() -> None:
     looks = plan_looks([(start, end, PAGE)], [(0, TIB)], PAGE, HUGE_PAGE)
     chunks = list(cut_into_chunks(looks, HUGE_PAGE, nothing_skipped, most=1024))
     pieces = [piece for chunk in chunks for piece in chunk.pieces]
-    assert all(chunk.slots <= 1024 for chunk in chunks)
+    assert all(chunk.slots <= 4 * 1024 for chunk in chunks)
+    assert pieces[0][0] == start and pieces[-1][1] == end
+    assert all(a[1] == b[0] and a[1] % HUGE_PAGE == 0 for a, b in pairwise(pieces))
+    blocks = [b for chunk in chunks for b in cut_into_blocks(chunk, HUGE_PAGE, nothing_skipped, most=1024)]
+    pieces = [piece for block in blocks for piece in block.pieces]
+    assert all(block.slots <= 1024 for block in blocks)
     assert pieces[0][0] == start and pieces[-1][1] == end
     assert all(a[1] == b[0] and a[1] % HUGE_PAGE == 0 for a, b in pairwise(pieces))
 
@@ -84,6 +89,17 @@ def test_holes_are_skipped_without_being_cut_into_chunks() -> None:
     chunks = list(cut_into_chunks(looks, HUGE_PAGE, skip))
     assert len(chunks) == 1
     assert chunks[0].pieces[0][0] == 15 * TIB
+
+
+def test_holes_within_a_chunk_are_skipped() -> None:
+    """The first block is empty, and so is all but one page of the rest."""
+    present = 3000 * PAGE
+    chunk = Chunk(PAGE, [(0, 4096 * PAGE)], [(0, PAGE), (2600 * PAGE, 4096 * PAGE)])
+    blocks = cut_into_blocks(chunk, HUGE_PAGE, lambda start, end: present if start <= present < end else end, most=1024)
+    assert [(block.pieces, block.unwanted) for block in blocks] == [
+        ([(0, 1024 * PAGE)], [(0, PAGE)]),
+        ([(2560 * PAGE, 3584 * PAGE)], [(2600 * PAGE, 3584 * PAGE)]),
+    ]
 
 
 def test_page_sizes_do_not_share_a_chunk() -> None:
