@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from numamig.backends.linux.counters import CounterReader, parse_watermarks, read_huge_pools, read_switches
+from numamig.backends.linux.counters import (
+    CounterReader,
+    parse_counts,
+    parse_watermarks,
+    read_huge_pools,
+    read_switches,
+)
 from numamig.clock import VirtualClock
 from numamig.model.topology import HugePool, NodeCounters, Switches, Watermarks
 from tests.unit.linux.trees import (
@@ -80,6 +86,11 @@ def test_numastat_has_a_file_of_its_own_too(tmp_path: Path) -> None:
     sys_root, proc_root = one_node(tmp_path)
     write(sys_root / NODES / "node0/numastat", "\n".join(f"{name} {count}" for name, count in NUMASTAT.items()))
     assert read((sys_root, proc_root)).numastat == {0: NUMASTAT}
+
+
+@pytest.mark.parametrize("text", ["numa_hit 1\nnuma_miss 2\n", "numa_hit 1\nodd line here\nnuma_miss 2\nmore"])
+def test_counts_are_lines_of_a_name_and_a_number(text: str) -> None:
+    assert parse_counts(text) == {"numa_hit": 1, "numa_miss": 2}
 
 
 ZONES = [
