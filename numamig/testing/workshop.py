@@ -17,9 +17,12 @@ class Area:
     pages: int
     node: int = 0
     """Where its pages are."""
-    state: Literal["touched", "untouched", "read", "shared", "huge", "hugetlb", "holes", "as_comes"] = "touched"
+    state: Literal["touched", "untouched", "read", "shared", "huge", "hugetlb", "locked", "holes", "as_comes"] = (
+        "touched"
+    )
     """Written to; never used; only read (the zero page); mapped by a second process too; in folios of 2 MiB; of the
-    hugetlb pool; every second page given back; in folios as the kernel likes. The suite uses the first five."""
+    hugetlb pool; locked; every second page given back and the others locked; in folios as the kernel likes. The suite
+    uses the first five."""
     pinned: tuple[int, ...] = ()
     """Pages that somebody holds a reference to, so that they can be isolated but not migrated."""
 

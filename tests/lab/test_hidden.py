@@ -22,6 +22,7 @@ from tests.lab.conftest import PAGE, LabTarget, LabWorkshop
 from tests.lab.jobs import NEVER, counts, migrate, new_job
 
 POOLS = "/sys/devices/system/node/node{}/hugepages/hugepages-2048kB/nr_hugepages"
+COMPACT_LOCKED = Path("/proc/sys/vm/compact_unevictable_allowed")
 MTHP = Path("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled")
 
 
@@ -89,13 +90,13 @@ def test_folios_that_nobody_can_see_are_not_called_busy(workshop: LabWorkshop) -
 
 def test_a_huge_page_is_split_where_the_target_has_only_small_ones(workshop: LabWorkshop) -> None:
     free = workshop.backend.node_counters().free_bytes[2] // PAGE
-    # All but a little is taken, and of that every second page given back: there is room, but no two pages together.
-    workshop.start(Area(free - 20_000, 2))
-    holes = workshop.start(Area(24_000, 2, "holes")) if free > 30_000 else None
-    assert holes is not None
     target = workshop.start(Area(12 * 512, 0, "huge"))
     split = vmstat("thp_migration_split")
-    job = migrate(workshop, target, 2, retry=NEVER)
+    # All but a little is taken, and of that every second page given back: there is room, but no two pages together, and
+    # none of those between them may be moved out of the way.
+    with written(COMPACT_LOCKED, "0"):
+        workshop.start(Area(free - 20_000, 2, "locked"), Area(24_000, 2, "holes"))
+        job = migrate(workshop, target, 2, retry=NEVER)
     at = target.pages_by_node(0)
     assert vmstat("thp_migration_split") > split
     assert job.outcomes[Outcome.MOVED] == at.get(2, 0) > 0

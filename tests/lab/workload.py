@@ -18,6 +18,8 @@ MPOL_DEFAULT, MPOL_BIND = 0, 2
 MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE = 4, 14, 15
 ANONYMOUS = mmap.MAP_ANONYMOUS | mmap.MAP_PRIVATE
 MAP_HUGETLB = 0x40000
+MLOCK_ONFAULT = 1
+MLOCK2 = {"x86_64": 325, "aarch64": 284}[platform.machine()]
 MAP_FIXED = 0x10
 MBIND = {"x86_64": 237, "aarch64": 235}[platform.machine()]
 
@@ -73,12 +75,14 @@ def reserve(area, size):
 
 
 def touch(area, start, size):
-    if area["pages"] > LARGE and area["state"] in ("touched", "huge", "holes"):
+    if area["pages"] > LARGE and area["state"] in ("touched", "huge", "locked", "holes"):
         ctypes.memset(start, 1, size)
         if area["state"] == "holes":
             # Free memory in single pages: no two of them side by side.
             for page in range(0, area["pages"], 2):
                 check(libc.madvise(start + page * PAGE, PAGE, MADV_DONTNEED))
+        if area["state"] in ("locked", "holes"):
+            check(libc.syscall(MLOCK2, ctypes.c_void_p(start), ctypes.c_ulong(size), MLOCK_ONFAULT))
         return
     for page in range(area["pages"]):
         if area["state"] == "read":
@@ -93,7 +97,7 @@ def touch(area, start, size):
 
 
 def intact(area, start):
-    if area["state"] in ("untouched", "read", "holes"):
+    if area["state"] in ("untouched", "read", "holes", "locked"):
         return True
     if area["pages"] > LARGE and area["state"] in ("touched", "huge"):
         return ctypes.string_at(start, area["pages"] * PAGE) == b"\1" * (area["pages"] * PAGE)
