@@ -39,7 +39,17 @@ class PageMap:
     counts: NDArray[np.int64]
     """Base pages; shape (buckets, nodes + 1). The last column counts pages on nodes that are not known."""
     huge: NDArray[np.int64]
-    """Of these, pages in folios larger than a base page; shape (buckets,)."""
+    """Of these, pages in folios larger than a base page; shape (buckets,). Not known, and 0, where estimated."""
+    error: NDArray[np.float32] | None = None
+    """Half width of the 95 % interval of any node's share of a bucket's pages, present or not; shape (buckets,).
+
+    None: all was counted."""
+    read: NDArray[np.bool_] | None = None
+    """Which buckets were looked at at all, shape (buckets,); None: every one."""
+
+    @property
+    def estimated(self) -> bool:
+        return self.error is not None and bool(self.error.any())
 
 
 def lay_out(regions: Sequence[Region], bucket_bytes: int) -> Grid:

@@ -202,4 +202,5 @@ def _in_one_piece(entry: NDArray[np.uint64], scratch: Scratch) -> NDArray[np.int
     frames = scratch.blocks[: some.size].reshape(some.shape)
     np.bitwise_xor(some, some[:, :1], out=frames)
     np.bitwise_and(frames, PFN_MASK, out=frames)
-    return rows[(frames == np.arange(per_huge, dtype=np.uint64)).all(axis=1)]
+    found: NDArray[np.intp] = rows[(frames == np.arange(per_huge, dtype=np.uint64)).all(axis=1)]
+    return found
