@@ -22,6 +22,7 @@ _CARDS = 4
 """Up to so many nodes have a card of several lines; more have a line each."""
 _CARD = 24
 _SAMPLES = 8
+_LINES = 4
 
 
 class Traffic:
@@ -74,8 +75,7 @@ class NodeCards(Lines):
 
     def show(self, seen: NodesSeen | None, jobs: Iterable[JobSnapshot], now_s: float) -> None:
         before, self.seen = self.seen, seen
-        free = [s.counters.free_bytes if s is not None else None for s in (before, seen)]
-        if self.traffic.sample(jobs, now_s) or free[0] != free[1]:
+        if self.traffic.sample(jobs, now_s) or _drawn(before) != _drawn(seen):
             self.refresh()
 
     def show_spot(self, spot: int | None) -> None:
@@ -88,7 +88,7 @@ class NodeCards(Lines):
         count = len(self.seen.topology.nodes) if self.seen is not None else 0
         if count > _CARDS:
             return min(6, -(-count // self._columns(width)))
-        return 2 if self.small else 4
+        return 2 if self.small else _LINES
 
     def _columns(self, width: int) -> int:
         return max(1, width // 38)
@@ -122,15 +122,26 @@ class NodeCards(Lines):
         used = max(0, node.total_bytes - free)
         return (used / node.total_bytes if node.total_bytes else 0.0), used
 
+    def _short(self, node: Node) -> str:
+        """``low``, ``min``: the watermark that its free memory is below; ``""`` where there is enough."""
+        counters = self.seen.counters if self.seen is not None else None
+        if counters is None or node.id not in counters.watermarks:
+            return ""
+        return counters.watermarks[node.id].crossed(counters.free_bytes.get(node.id, node.free_bytes))
+
     def _bar(self, node: Node, share: float, cells: int) -> Spans:
         bar, rest = meter(share, cells, self.look.glyphs)
         aside = self.spot is not None and self.spot != node.id
         return [(bar, self.look.dim if aside else self.look.ink(node.id)), (rest, self.look.dim)]
 
-    def _percent(self, share: float) -> Spans:
-        pressed = share >= _PRESSED
-        return [(f"{share * 100:>3.0f}%", self.look.bold if pressed else self.look.plain),
-                (f" {self.look.glyphs.pressure}" if pressed else "  ", self.look.bold)]  # fmt: skip
+    def _percent(self, node: Node, share: float) -> Spans:
+        """One mark where little is free; two where the kernel has begun to reclaim."""
+        mark = self.look.glyphs.pressure
+        marks = mark * 2 if self._short(node) else f" {mark}" if share >= _PRESSED else "  "
+        return [
+            (f"{share * 100:>3.0f}%", self.look.bold if marks.strip() else self.look.plain),
+            (marks, self.look.bold),
+        ]
 
     def _cpus(self, node: Node) -> str:
         return f"cpu {format_nodeset(node.cpus)}" if node.cpus else "no cpu"
@@ -143,9 +154,14 @@ class NodeCards(Lines):
         if not node.has_memory:
             return [(" no memory", look.label)] if y == 1 else []
         if y == 1:
-            return [*self._bar(node, share, width - 7), (" ", look.plain), *self._percent(share)]
+            return [*self._bar(node, share, width - 7), (" ", look.plain), *self._percent(node, share)]
         if y == 2:
-            return [(f"{format_bytes(used)} of {short_size(node.total_bytes)} used", look.label)]
+            sizes = f"{format_bytes(used)} of {short_size(node.total_bytes)}"
+            short = self._short(node)
+            return [
+                (f"{sizes} ", look.label),
+                (f"below {short}" if short else "used", look.bold if short else look.label),
+            ]
         way, rates = self.traffic.of(node.id)
         if not way:
             return [("idle", look.dim)]
@@ -156,15 +172,16 @@ class NodeCards(Lines):
         look = self.look
         share, used = self._share(node)
         if y == 0:
-            return [look.chip(node.id), *self._bar(node, share, max(2, width - 9)), *self._percent(share)]
+            return [look.chip(node.id), *self._bar(node, share, max(2, width - 9)), *self._percent(node, share)]
         way, rates = self.traffic.of(node.id)
         size = (
             f"{used / (1 << 30):.0f}/{short_size(node.total_bytes)}"
             if node.total_bytes >= 4 << 30
             else (f"{used >> 20}/{short_size(node.total_bytes)}")
         )
-        flow = f"{way} {format_rate(rates[-1])}" if way else self._cpus(node)
-        return [(f" {size.replace('.0', '')} ", look.label), (flow, look.plain if way else look.dim)]
+        short = self._short(node)
+        flow = f"{way} {format_rate(rates[-1])}" if way else f"<{short}" if short else self._cpus(node)
+        return [(f" {size.replace('.0', '')} ", look.label), (flow, look.plain if way or short else look.dim)]
 
     def _compact(self, nodes: tuple[Node, ...], y: int, width: int) -> Spans:
         columns, lines = self._columns(width), self.size.height
@@ -179,7 +196,7 @@ class NodeCards(Lines):
                 spans.append((f"and {hidden + 1} more nodes", self.look.label))
                 break
             share, used = self._share(nodes[at])
-            part = [self.look.chip(nodes[at].id), *self._bar(nodes[at], share, 9), *self._percent(share),
+            part = [self.look.chip(nodes[at].id), *self._bar(nodes[at], share, 9), *self._percent(nodes[at], share),
                     (f" {format_bytes(used)} of {format_bytes(nodes[at].total_bytes)}", self.look.label)]  # fmt: skip
             spans += [*self.look.cut(part, cell - 1), (" ", self.look.plain)]
         return spans
@@ -187,9 +204,20 @@ class NodeCards(Lines):
     def _matrix_width(self, nodes: tuple[Node, ...]) -> int:
         return 11 + 3 * len(nodes)
 
-    def _matrix(self, nodes: tuple[Node, ...], y: int) -> Spans:
-        if y >= len(nodes) or self.seen is None:
+    def _kernel_acts(self, lines: int) -> list[str]:
+        """What the kernel moves pages for by itself, in so many lines."""
+        if self.seen is None:
             return []
+        switches = self.seen.counters.switches
+        acts = [act for act, on in (("balancing", switches.balancing), ("demotion", switches.demotion)) if on]
+        return [", ".join(acts)] if len(acts) > lines else [f"{act} on" for act in acts]
+
+    def _matrix(self, nodes: tuple[Node, ...], y: int) -> Spans:
+        if self.seen is None:
+            return []
+        if y >= len(nodes):
+            acts = self._kernel_acts(_LINES - len(nodes))[y - len(nodes) :]
+            return [(acts[0], self.look.label)] if acts else []
         here = nodes[y].id
         spans: Spans = [("distance " if y == 0 else " " * 9, self.look.label), (f"{here} ", self.look.ink(here))]
         longest = max(self.seen.topology.distances.values(), default=0)
@@ -198,3 +226,8 @@ class NodeCards(Lines):
             text = f"{distance if distance is not None else '-':>3}"
             spans.append((text, self.look.bold if distance == longest else self.look.label))
         return spans
+
+
+def _drawn(seen: NodesSeen | None) -> object:
+    """What a picture of the nodes is made from, the jobs aside."""
+    return None if seen is None else (seen.counters.free_bytes, seen.counters.watermarks, seen.counters.switches)
