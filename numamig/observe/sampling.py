@@ -113,26 +113,28 @@ def estimate_regions(
     :raises TargetGone: the process ended.
     :raises RefusedError: the caller may not look.
     """
-    pages = np.array([0 if r.kind is RegionKind.SPECIAL else r.size_bytes // page_size for r in regions], np.int64)
-    space = Space.of([(region.start, region.end) for region in regions], page_size)
-    each = max(_LEAST_PROBES, min(probes, _MOST_PROBES // max(1, len(regions))))
+    shown = [region for region in regions if region.kind is not RegionKind.SPECIAL]
+    space = Space.of(movable(shown), page_size)
+    pages = np.diff(space.before)
+    each = max(_LEAST_PROBES, min(probes, _MOST_PROBES // max(1, len(shown))))
     asked = np.minimum(pages, each)
     where, stratum = spread(space.before[:-1], pages, asked, np.random.default_rng(seed))
     answer = probe(backend, pid, space.address(where))
     columns = _columns(answer)
-    found, asked = _tally(answer, stratum, len(regions), columns)
+    found, asked = _tally(answer, stratum, len(shown), columns)
     hits = found.sum(axis=1)
     share = found / np.maximum(hits, 1)[:, None]
     error = half_width(share, hits[:, None].astype(np.float64)).max(axis=1, initial=0.0)
     held = np.rint(found * (pages / np.maximum(asked, 1))[:, None]).astype(np.int64) * page_size
-    return [
+    placements = iter(
         Placement(
             {node: count for node, count in zip(columns, held[n].tolist(), strict=True) if count},
             estimated=bool(asked[n] < pages[n]),
             error=float(error[n]) if hits[n] and asked[n] < pages[n] else float(asked[n] < pages[n]),
         )
-        for n in range(len(regions))
-    ]
+        for n in range(len(shown))
+    )
+    return [Placement({}) if region.kind is RegionKind.SPECIAL else next(placements) for region in regions]
 
 
 def _columns(nodes: NDArray[np.int16]) -> list[int]:

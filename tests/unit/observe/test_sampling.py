@@ -15,7 +15,7 @@ from numamig.errors import RefusedError, TargetGone
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Region, RegionKind
 from numamig.observe.pagemap import lay_out, read_page_map
-from numamig.observe.placement import movable
+from numamig.observe.placement import Placement, movable
 from numamig.observe.probes import NOT_THERE, Space, probe, spread
 from numamig.observe.sampling import estimate_process, estimate_regions, half_width, sample_page_map
 from tests.machines import PID, START, add_process, machine
@@ -148,7 +148,9 @@ def test_where_there_are_as_many_probes_as_pages_it_is_counted() -> None:
     backend = machine()
     add_process(backend, [0] * 40 + [1] * 9 + [255] * 3, [2] * 100_000)
     regions = backend.regions(PID)
-    small, large = estimate_regions(backend, PID, regions, PAGE)
+    beyond = Region(0xFFFFFFFFFF600000, 0xFFFFFFFFFF601000, RegionKind.SPECIAL, "--xp", "[vsyscall]")
+    small, large, special = estimate_regions(backend, PID, [*regions, beyond], PAGE)
+    assert special == Placement({})
     assert (small.bytes_by_node, small.estimated, small.error) == ({0: 40 * PAGE, 1: 9 * PAGE}, False, 0.0)
     assert large.estimated and 0 < large.error < 0.05
     seen = sample_page_map(backend, PID, lay_out(regions, 64 * PAGE), regions, NODES, PAGE)
