@@ -241,7 +241,8 @@ def _allot(pages: NDArray[np.int64], asked: NDArray[np.int64], present: NDArray[
     by_size = left / max(1, left.sum())
     by_find = left * np.sqrt(present / np.maximum(asked, 1))
     by_find = by_find / by_find.sum() if by_find.any() else by_size
-    return np.minimum(np.ceil(_SECOND_LOOK / 2 * (by_size + by_find)).astype(np.int64), left)
+    more: NDArray[np.int64] = np.minimum(np.ceil(_SECOND_LOOK / 2 * (by_size + by_find)).astype(np.int64), left)
+    return more
 
 
 def _ask(

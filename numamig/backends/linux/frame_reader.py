@@ -5,6 +5,7 @@ Source: Documentation/admin-guide/mm/pagemap.rst, for pagemap and /proc/kpagefla
 
 from __future__ import annotations
 
+import mmap
 import os
 import weakref
 from contextlib import suppress
@@ -18,7 +19,17 @@ from numamig.backends.linux.frames import UNCLEAR, FrameTable
 from numamig.backends.linux.looks import Chunk
 from numamig.backends.linux.ownpages import ZeroFrames
 from numamig.backends.linux.pagemap import EXCLUSIVE, PFN_MASK, PRESENT, Pagemap
-from numamig.backends.linux.pagereaders import ABSENT, HUGE, Ask, Entries, Keys, Scratch, ask_nodes, whole_huge_pages
+from numamig.backends.linux.pagereaders import (
+    ABSENT,
+    HUGE,
+    Ask,
+    Entries,
+    KeyRuns,
+    Keys,
+    Scratch,
+    ask_nodes,
+    whole_huge_pages,
+)
 
 __all__ = ["FrameReader", "PageFlags"]
 
@@ -27,11 +38,10 @@ _THP: Final = 1 << 22
 _ZERO_PAGE: Final = 1 << 24
 
 
+_PRESENT: Final = int(PRESENT)
 _FRAME: Final = int(PFN_MASK)  # numpy's numbers are slow one by one
 _IS_EXCLUSIVE: Final = int(EXCLUSIVE)
 _NO_ROWS: Final = np.empty(0, np.intp)
-_FLAG_BITS: Final = np.uint64(9)
-"""Above the 55 bits of the frame."""
 
 
 class PageFlags:
@@ -65,31 +75,55 @@ class FrameReader:
     def __init__(self, table: FrameTable, zero: ZeroFrames, flags: PageFlags, ask: Ask, huge_page_size: int) -> None:
         self._table = table
         self._quick = table.without(zero.spans)
-        self._shift = table.shift + _FLAG_BITS
+        self._number = PFN_MASK >> table.shift
+        self._last = np.uint64(len(table.nodes) - 1)
+        self._least = PRESENT >> table.shift
+        self._exclusive = EXCLUSIVE >> table.shift
         self._zero = zero
         self._flags = flags
         self._ask = ask
         self._huge_page_size = huge_page_size
+        self._page_size = mmap.PAGESIZE
+        self._per_huge = huge_page_size // mmap.PAGESIZE
+        self._within_huge = np.uint64(self._per_huge - 1)
+
+    def only_key(self, entries: Entries, address: int) -> int | None:
+        node = self._only_node(entries)
+        first = -address % self._huge_page_size // self._page_size
+        # A huge page would show an aligned frame at an aligned address.
+        if node == UNCLEAR or not (entries.array[first :: self._per_huge] & self._within_huge).all():
+            return None
+        return node
 
     def keys(self, pagemap: Pagemap, chunk: Chunk, entries: Entries, scratch: Scratch) -> Keys:
-        keys = scratch.keys[: chunk.slots]
         node = self._only_node(entries)
-        if node != UNCLEAR:
-            if self._none_aligned(chunk, entries.array):
-                return node
-            if not self._mark_huge_pages(pagemap, chunk, entries.array, keys, node, scratch):
-                return node
-            return int(keys[0]) if (keys == keys[0]).all() else keys
-        array = entries.array
-        block = np.left_shift(array, _FLAG_BITS, out=scratch.blocks[: chunk.slots])
-        block = np.right_shift(block, self._shift, out=block)
-        np.take(self._quick.nodes, block.view(np.int64), mode="clip", out=keys)
-        if not entries.full:
-            absent = np.less(array, PRESENT, out=scratch.mask[: chunk.slots])
+        keys = node if node != UNCLEAR else self._look_up(pagemap, chunk, entries.array, scratch)
+        return self._mark_huge_pages(pagemap, chunk, entries.array, keys, scratch)
+
+    def _look_up(self, pagemap: Pagemap, chunk: Chunk, entries: NDArray[np.uint64], scratch: Scratch) -> Keys:
+        """Keys by memory block: one for all neighbours in one block, where those are many."""
+        # The flags stay above the number of the block; what is not present is less than all that is.
+        block = np.right_shift(entries, self._table.shift, out=scratch.blocks[: chunk.slots])
+        change = np.not_equal(block[1:], block[:-1], out=scratch.mask[: chunk.slots - 1]).nonzero()[0]
+        keys = scratch.keys[: chunk.slots]
+        if len(change) < chunk.slots // 8:
+            first = np.zeros(len(change) + 1, np.int64)
+            np.add(change, 1, out=first[1:])
+            block = block[first]
+            number = np.minimum(block & self._number, self._last).view(np.int64)
+            # Mapped exclusively it is no zero page.
+            found = np.where(block & self._exclusive, self._table.nodes[number], self._quick.nodes[number])
+            found[block < self._least] = ABSENT
+            if not (found == UNCLEAR).any():
+                return int(found[0]) if (found == found[0]).all() else KeyRuns(first, found)
+            KeyRuns(first, found).write_to(keys)
+        else:
+            absent = np.less(block, self._least, out=scratch.mask[: chunk.slots])
+            np.bitwise_and(block, self._number, out=block)
+            np.take(self._quick.nodes, block.view(np.int64), mode="clip", out=keys)
             np.copyto(keys, ABSENT, where=absent)
         if keys.min() == UNCLEAR:
-            self._clear_up(pagemap, chunk, array, keys)
-        self._mark_huge_pages(pagemap, chunk, array, keys, UNCLEAR, scratch)
+            self._clear_up(pagemap, chunk, entries, keys)
         return keys
 
     def _only_node(self, entries: Entries) -> int:
@@ -98,18 +132,10 @@ class FrameReader:
         Where the least and the greatest entry agree in their flags, all do, and the frames lie between theirs. Mapped
         exclusively there is no zero page among them.
         """
-        least, greatest = entries.least, entries.greatest
-        if not entries.full or (least ^ greatest) > _FRAME:
+        _, least, greatest = entries
+        if least < _PRESENT or (least ^ greatest) > _FRAME:
             return UNCLEAR
         return (self._table if least & _IS_EXCLUSIVE else self._quick).node_of_all(least & _FRAME, greatest & _FRAME)
-
-    def _none_aligned(self, chunk: Chunk, entries: NDArray[np.uint64]) -> bool:
-        """Whether a glance tells that there is no huge page: no aligned address shows an aligned frame."""
-        if len(chunk.pieces) > 1 or chunk.slot_bytes >= self._huge_page_size:
-            return False
-        first = -chunk.pieces[0][0] % self._huge_page_size // chunk.slot_bytes
-        per_huge = self._huge_page_size // chunk.slot_bytes
-        return bool((entries[first::per_huge] & np.uint64(per_huge - 1)).all())
 
     def _clear_up(self, pagemap: Pagemap, chunk: Chunk, entries: NDArray[np.uint64], keys: NDArray[np.int16]) -> None:
         """Take out zero pages; tell the others by the table, by zones, and where those do not tell either by asking."""
@@ -127,36 +153,28 @@ class FrameReader:
         keys[slots] = found
 
     def _mark_huge_pages(
-        self,
-        pagemap: Pagemap,
-        chunk: Chunk,
-        entries: NDArray[np.uint64],
-        keys: NDArray[np.int16],
-        node: int,
-        scratch: Scratch,
-    ) -> bool:
-        """Add ``HUGE`` to the keys of all pages of huge pages that are mapped as a whole, at an aligned address.
-
-        :param node: where all pages are present and on one node that node, and ``keys`` are written only if need be
-        :returns: whether any were marked
-        """
+        self, pagemap: Pagemap, chunk: Chunk, entries: NDArray[np.uint64], keys: Keys, scratch: Scratch
+    ) -> Keys:
+        """Add ``HUGE`` to the keys of all pages of huge pages that are mapped as a whole, at an aligned address."""
         if not (self._flags.readable or pagemap.scans):
-            return False
-        marked = False
+            return keys
+        each: NDArray[np.int16] | None = None
+        alike = isinstance(keys, int)
         per_huge = self._huge_page_size // chunk.slot_bytes
         for slot, count, address in whole_huge_pages(chunk, self._huge_page_size):
             entry = entries[slot : slot + count * per_huge].reshape(count, per_huge)
             rows = _in_one_piece(entry, scratch)
             if not len(rows):
                 continue
-            if node != UNCLEAR and not marked:
-                keys.fill(node)
-            marked = True
-            key = keys[slot : slot + count * per_huge].reshape(count, per_huge)
-            if node == UNCLEAR:
+            if each is None:
+                each = _each(keys, scratch.keys[: chunk.slots])
+            key = each[slot : slot + count * per_huge].reshape(count, per_huge)
+            if not alike:
                 rows = rows[(key[rows, 0] >= 0) & (key[rows] == key[rows, :1]).all(axis=1)]
             self._mark(pagemap, key, entry[:, 0] & PFN_MASK, rows, address)
-        return marked
+        if each is None:
+            return keys
+        return int(each[0]) if alike and (each == each[0]).all() else each
 
     def _mark(
         self,
@@ -181,6 +199,17 @@ class FrameReader:
             size = self._huge_page_size
             rows = rows[[pagemap.is_huge(address + row * size, size) for row in rows.tolist()]]
         key[rows] += HUGE
+
+
+def _each(keys: Keys, out: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The key of every slot, in ``out`` where it is not in an array already."""
+    if isinstance(keys, int):
+        out.fill(keys)
+    elif isinstance(keys, KeyRuns):
+        keys.write_to(out)
+    else:
+        return keys
+    return out
 
 
 def _in_one_piece(entry: NDArray[np.uint64], scratch: Scratch) -> NDArray[np.intp]:

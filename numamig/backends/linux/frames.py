@@ -55,8 +55,10 @@ class FrameTable:
     spans: tuple[ZoneSpan, ...] = ()
     _edges: list[int] = field(init=False, compare=False)
     """Block numbers from which on another node follows, and the end."""
+    _shift: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_shift", int(self.shift))
         object.__setattr__(self, "_edges", [*(np.flatnonzero(np.diff(self.nodes)) + 1).tolist(), len(self.nodes)])
 
     def without(self, spans: tuple[tuple[int, int], ...]) -> FrameTable:
@@ -68,9 +70,8 @@ class FrameTable:
 
     def node_of_all(self, first: int, last: int) -> int:
         """The one node of all frames between these two; ``UNCLEAR`` where there may be several."""
-        shift = int(self.shift)
-        block = first >> shift
-        if last >> shift >= self._edges[bisect_right(self._edges, block, hi=len(self._edges) - 1)]:
+        block = first >> self._shift
+        if last >> self._shift >= self._edges[bisect_right(self._edges, block, hi=len(self._edges) - 1)]:
             return UNCLEAR
         return int(self.nodes[block])
 

@@ -18,9 +18,9 @@ from numamig.model.pages import Ranges
 
 __all__ = ["BLOCK_SLOTS", "Chunk", "Look", "cut_into_blocks", "cut_into_chunks", "plan_looks"]
 
-BLOCK_SLOTS = 16384
-"""Slots looked at together: 128 KiB of pagemap, which stays in a CPU's cache while it is worked on."""
-_BLOCKS = 4
+BLOCK_SLOTS = 32768
+"""Slots looked at together: 256 KiB of pagemap, which stays in a CPU's cache while it is worked on."""
+_BLOCKS = 2
 """Of a chunk that is one stretch: what is handed to a thread at a time."""
 
 
@@ -143,7 +143,7 @@ def cut_into_chunks(
 ) -> Iterator[Chunk]:
     """Chunks of bounded size, one at a time, whatever the size of the looks; never cut inside a huge page.
 
-    Several pieces are at most ``most`` slots together, one alone is at most four times that.
+    Several pieces are at most ``most`` slots together, one alone is at most twice that.
 
     :param most: no less than a huge page has slots
     :param skip: given a start and an end, the first address in between where something may be present, or the end

@@ -76,21 +76,22 @@ class Pagemap:
         if chunk.slot_bytes != self._page_size:
             # Of a hugetlb page the first entry tells all; reading the others would cost as much as small pages do.
             for slot, address in enumerate(chunk.addresses(np.arange(chunk.slots)).tolist()):
-                self._fill(view[slot * 8 : slot * 8 + 8], address)
+                self.fill(view[slot * 8 : slot * 8 + 8], address)
             return
         at = 0
         for start, end in chunk.pieces:
             size = (end - start) // self._page_size * 8
-            self._fill(view[at : at + size], start)
+            self.fill(view[at : at + size], start)
             at += size
 
     def check_alive(self, address: int) -> None:
         """Raise ``TargetGone`` where the memory that was opened is no more; ``address`` is in a mapping."""
-        self._fill(memoryview(bytearray(8)), address)
+        self.fill(memoryview(bytearray(8)), address)
 
-    def _fill(self, view: memoryview, address: int) -> None:
+    def fill(self, view: memoryview, address: int) -> None:
+        """Fill a view of bytes with the entries of the pages from an address on."""
         offset = address // self._page_size * 8
-        with reading_process(self.pid):
+        try:
             done = os.preadv(self._descriptor, [view], offset)
             while done < len(view):
                 # A signal may cut a read short. Nothing at all means that the address space is gone.
@@ -98,6 +99,8 @@ class Pagemap:
                 if not more:
                     raise gone(self.pid, "ended, or replaced its memory, while being looked at")
                 done += more
+        except OSError as error:
+            raise as_error(self.pid, error) from error
 
     def next_present(self, start: int, end: int) -> int:
         """First address from ``start`` on where a page is present, or ``end``.

@@ -11,9 +11,8 @@ import errno
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +31,7 @@ __all__ = [
     "Ask",
     "Entries",
     "KeyReader",
+    "KeyRuns",
     "Keys",
     "Scratch",
     "ask_nodes",
@@ -43,14 +43,31 @@ __all__ = [
 ABSENT: Final = -2
 """Key of a page that is not there."""
 _PRESENT = int(PRESENT)  # numpy's numbers are slow one by one
-_ZERO = np.zeros(1, np.int64)
 HUGE: Final = 1 << 14
 """Added to the key of every page that is part of a huge one."""
 
 Ask = Callable[[int, NDArray[np.uint64]], MovePagesReturn]
 """move_pages(pid, addresses) that only asks."""
-Keys = NDArray[np.int16] | int
-"""Key of each slot of a chunk, shape (slots,); or one key that all of them have."""
+
+
+class KeyRuns(NamedTuple):
+    """Keys of neighbouring slots that are known to be alike, once."""
+
+    first: NDArray[np.int64]
+    """First slot of each run, ascending from 0; shape (runs,)."""
+    keys: NDArray[np.int16]
+    """Shape (runs,); neighbours may be equal."""
+
+    def write_to(self, keys: NDArray[np.int16]) -> None:
+        """The key of every slot."""
+        count = np.empty_like(self.first)
+        np.subtract(self.first[1:], self.first[:-1], out=count[:-1])
+        count[-1] = len(keys) - self.first[-1]
+        keys[:] = self.keys.repeat(count)
+
+
+Keys = NDArray[np.int16] | KeyRuns | int
+"""Key of each slot of a chunk, shape (slots,); or of runs of them; or one key that all have."""
 
 
 class Scratch:
@@ -58,6 +75,7 @@ class Scratch:
 
     def __init__(self) -> None:
         self.entries = np.empty(BLOCK_SLOTS, np.uint64)
+        self.bytes = self.entries.data.cast("B")
         self.blocks = np.empty(BLOCK_SLOTS, np.uint64)
         self.keys = np.empty(BLOCK_SLOTS, np.int16)
         self.mask = np.empty(BLOCK_SLOTS, np.bool_)
@@ -67,8 +85,7 @@ class Scratch:
 _idle_scratch: deque[Scratch] = deque(maxlen=8)
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
+class Entries(NamedTuple):  # not a dataclass: one is made for each block, right behind the kernel's cold caches
     """Pagemap entries of a block."""
 
     array: NDArray[np.uint64]
@@ -93,6 +110,10 @@ class Entries:
 
 class KeyReader(Protocol):
     """Tells where pages are."""
+
+    def only_key(self, entries: Entries, address: int) -> int | None:
+        """The key of all base pages from an address on, where a glance at their entries tells that they have one."""
+        ...
 
     def keys(self, pagemap: Pagemap, chunk: Chunk, entries: Entries, scratch: Scratch) -> Keys:
         """Keys of all slots from their pagemap entries; they may lie in ``scratch``."""
@@ -125,23 +146,45 @@ def read_runs(
         return pagemap.next_present(start, end) if hole else start
 
     def look(chunk: Chunk) -> PageRuns:
-        nonlocal hole
         try:
             scratch = _idle_scratch.pop()
         except IndexError:
             scratch = Scratch()
         runs = _Joined(huge_page_size)
         try:
-            for block in cut_into_blocks(chunk, huge_page_size, skip):
-                array = scratch.entries[: block.slots]
-                pagemap.read(block, array)
-                entries = Entries.of(array)
-                hole = entries.empty
-                if not hole:
-                    runs.add(block, reader.keys(pagemap, block, entries, scratch))
+            if chunk.slots <= BLOCK_SLOTS or chunk.unwanted or chunk.slot_bytes != page_size:
+                for block in cut_into_blocks(chunk, huge_page_size, skip):
+                    array = scratch.entries[: block.slots]
+                    pagemap.read(block, array)
+                    add(runs, block, Entries.of(array), scratch)
+            else:
+                look_at_stretch(chunk, runs, scratch)
             return runs.all()
         finally:
             _idle_scratch.append(scratch)
+
+    def look_at_stretch(chunk: Chunk, runs: _Joined, scratch: Scratch) -> None:
+        # The same, with as few steps as can be where all is alike: the kernel's work leaves none of ours in the caches.
+        ((at, end),) = chunk.pieces
+        while at < end:
+            until = min(end, (at + BLOCK_SLOTS * page_size) // huge_page_size * huge_page_size)
+            slots = (until - at) // page_size
+            pagemap.fill(scratch.bytes[: slots * 8], at)
+            entries = Entries.of(scratch.entries[:slots])
+            key = reader.only_key(entries, at)
+            if key is not None:
+                runs.extend(at, until, key, page_size)
+            else:
+                add(runs, chunk.part(at, until), entries, scratch)
+                if hole:
+                    until = max(until, skip(until, end) // huge_page_size * huge_page_size)
+            at = until
+
+    def add(runs: _Joined, block: Chunk, entries: Entries, scratch: Scratch) -> None:
+        nonlocal hole
+        hole = entries.empty
+        if not hole:
+            runs.add(block, reader.keys(pagemap, block, entries, scratch))
 
     with Pagemap(proc_root, pid, page_size) as pagemap:
         for runs in _in_order(look, cut_into_chunks(looks, huge_page_size, skip), threads):
@@ -185,19 +228,21 @@ class _Joined:
         """Start, end and key of pages that are all alike, and bytes of a slot."""
 
     def add(self, block: Chunk, keys: Keys) -> None:
-        if isinstance(keys, int) and keys == ABSENT:
-            return
-        if not isinstance(keys, int) or block.unwanted:
-            keys = np.full(block.slots, keys, np.int16) if isinstance(keys, int) else keys
+        if isinstance(keys, int) and not block.unwanted:
+            for start, end in block.pieces if keys != ABSENT else ():
+                self.extend(start, end, keys, block.slot_bytes)
+        else:
             self._flush()
             self._parts.append(join_runs(block, keys, self._huge_page_size))
-            return
-        for start, end in block.pieces:
-            if self._alike is not None and self._alike[1:] == (start, keys, block.slot_bytes):
-                start = self._alike[0]
-            else:
-                self._flush()
-            self._alike = start, end, keys, block.slot_bytes
+
+    def extend(self, start: int, end: int, key: int, slot_bytes: int) -> None:
+        """All pages from ``start`` to ``end`` have one key."""
+        alike = self._alike
+        if alike is not None and alike[1] == start and alike[2] == key and alike[3] == slot_bytes:
+            start = alike[0]
+        else:
+            self._flush()
+        self._alike = start, end, key, slot_bytes
 
     def _flush(self) -> None:
         if self._alike is not None:
@@ -220,17 +265,27 @@ class _Joined:
         return self._parts[0] if len(self._parts) == 1 else PageRuns.concatenate(self._parts)
 
 
-def join_runs(chunk: Chunk, keys: NDArray[np.int16], huge_page_size: int) -> PageRuns:
+def join_runs(chunk: Chunk, keys: Keys, huge_page_size: int) -> PageRuns:
     """Runs of equal keys: what ``PageRuns.of_folios`` makes of the single pages, at a fraction of its cost."""
-    if chunk.unwanted:
-        keys = np.where(chunk.unwanted_slots() & (keys < HUGE - 1), ABSENT, keys).astype(np.int16, copy=False)
-    change = keys[1:] != keys[:-1]
-    if len(chunk.pieces) > 1:
-        change[chunk.first_slots()[1:] - 1] = True  # addresses jump between pieces
-    edges = np.concatenate((_ZERO, change.nonzero()[0] + 1, [len(keys)]))
-    first = edges[:-1]
-    count = edges[1:] - first
-    node = keys[first]
+    if not isinstance(keys, np.ndarray) and (chunk.unwanted or len(chunk.pieces) > 1 or isinstance(keys, int)):
+        runs = KeyRuns(np.zeros(1, np.int64), np.array([keys], np.int16)) if isinstance(keys, int) else keys
+        keys = np.empty(chunk.slots, np.int16)
+        runs.write_to(keys)
+    if isinstance(keys, KeyRuns):
+        change = keys.keys[1:] != keys.keys[:-1]
+        first = _from_zero(keys.first[1:][change])
+        node = keys.keys[_from_zero(change.nonzero()[0] + 1)]
+    else:
+        if chunk.unwanted:
+            keys = np.where(chunk.unwanted_slots() & (keys < HUGE - 1), ABSENT, keys).astype(np.int16, copy=False)
+        change = keys[1:] != keys[:-1]
+        if len(chunk.pieces) > 1:
+            change[chunk.first_slots()[1:] - 1] = True  # addresses jump between pieces
+        first = _from_zero(change.nonzero()[0] + 1)
+        node = keys[first]
+    count = np.empty_like(first)
+    np.subtract(first[1:], first[:-1], out=count[:-1])
+    count[-1] = chunk.slots - first[-1]
     there = node != ABSENT
     if not there.all():
         first, count, node = first[there], count[there], node[there]
@@ -241,6 +296,14 @@ def join_runs(chunk: Chunk, keys: NDArray[np.int16], huge_page_size: int) -> Pag
         count[huge] //= huge_page_size // chunk.slot_bytes
         node[huge] -= HUGE
     return PageRuns(chunk.addresses(first), size, count, node)
+
+
+def _from_zero(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same with a 0 before."""
+    longer = np.empty(len(numbers) + 1, np.int64)
+    longer[0] = 0
+    longer[1:] = numbers
+    return longer
 
 
 def whole_huge_pages(chunk: Chunk, huge_page_size: int) -> Iterator[tuple[int, int, int]]:

@@ -19,6 +19,9 @@ class QueryReader:
         self._ask = ask
         self._huge_page_size = huge_page_size
 
+    def only_key(self, entries: Entries, address: int) -> int | None:
+        return None  # entries do not tell where pages are
+
     def keys(self, pagemap: Pagemap, chunk: Chunk, entries: Entries, scratch: Scratch) -> NDArray[np.int16]:
         present = np.greater_equal(entries.array, PRESENT, out=scratch.mask[: chunk.slots])
         keys = scratch.keys[: chunk.slots]

@@ -34,12 +34,12 @@ class Readers:
     ) -> None:
         self._proc_root = proc_root
         self._sys_root = sys_root
-        self._ask = ask
+        self.ask: Final = ask
         self._clock = clock
         self._page_size = page_size
         self._huge_page_size = huge_page_size
         self.query_reader: Final = QueryReader(ask, huge_page_size)
-        self._flags = PageFlags(proc_root)
+        self.page_flags: Final = PageFlags(proc_root)
         self._zero = ZeroFrames()
         self._sees_frames: bool | None = None
         self._frame_reader: FrameReader | None = None
@@ -74,9 +74,9 @@ class Readers:
         if self._table and np.array_equal(table.nodes, self._table.nodes) and table.spans == self._table.spans:
             return
         self._table = table
-        agrees = table_agrees(table, self._zero, self._proc_root, self._ask, self._page_size, self._huge_page_size)
+        agrees = table_agrees(table, self._zero, self._proc_root, self.ask, self._page_size, self._huge_page_size)
         self._frame_reader = (
-            FrameReader(table, self._zero, self._flags, self._ask, self._huge_page_size) if agrees else None
+            FrameReader(table, self._zero, self.page_flags, self.ask, self._huge_page_size) if agrees else None
         )
 
 

@@ -14,7 +14,7 @@ from numamig.backends.linux.frame_reader import FrameReader, PageFlags
 from numamig.backends.linux.frames import UNCLEAR, FrameTable, ZoneSpan, build_table
 from numamig.backends.linux.looks import Chunk
 from numamig.backends.linux.ownpages import ZeroFrames
-from numamig.backends.linux.pagereaders import ABSENT, HUGE, Entries, Scratch
+from numamig.backends.linux.pagereaders import ABSENT, HUGE, Entries, KeyRuns, Scratch
 from numamig.model.pages import UNKNOWN_NODE
 
 PAGE, HUGE_PAGE = 4096, 2 << 20
@@ -64,7 +64,12 @@ def keys(
     array = np.array(entries, np.uint64)
     pagemap: Any = SimpleNamespace(pid=1, scans=False)
     found = reader.keys(pagemap, chunk, Entries.of(array), Scratch())
-    return [found] * chunk.slots if isinstance(found, int) else found.tolist()
+    every = np.full(chunk.slots, found if isinstance(found, int) else -99, np.int16)
+    if isinstance(found, KeyRuns):
+        found.write_to(every)
+    elif not isinstance(found, int):
+        every[:] = found
+    return every.tolist()
 
 
 def test_frames_of_several_nodes() -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from numamig.backends.linux.looks import Chunk, cut_into_blocks, cut_into_chunks, plan_looks
-from numamig.backends.linux.pagereaders import ABSENT, HUGE, join_runs
+from numamig.backends.linux.pagereaders import ABSENT, HUGE, KeyRuns, join_runs
 from numamig.model.pages import UNKNOWN_NODE, PageRuns
 
 PAGE, HUGE_PAGE = 4096, 2 << 20
@@ -69,7 +69,7 @@ def test_large_looks_are_cut_between_huge_pages() -> None:
     looks = plan_looks([(start, end, PAGE)], [(0, TIB)], PAGE, HUGE_PAGE)
     chunks = list(cut_into_chunks(looks, HUGE_PAGE, nothing_skipped, most=1024))
     pieces = [piece for chunk in chunks for piece in chunk.pieces]
-    assert all(chunk.slots <= 4 * 1024 for chunk in chunks)
+    assert all(chunk.slots <= 2 * 1024 for chunk in chunks)
     assert pieces[0][0] == start and pieces[-1][1] == end
     assert all(a[1] == b[0] and a[1] % HUGE_PAGE == 0 for a, b in pairwise(pieces))
     blocks = [b for chunk in chunks for b in cut_into_blocks(chunk, HUGE_PAGE, nothing_skipped, most=1024)]
@@ -165,3 +165,15 @@ def test_runs_equal_those_of_single_folios() -> None:
         there = np.flatnonzero(key != ABSENT)
         expected = PageRuns.of_folios(chunk.addresses(there), np.full(len(there), PAGE), key[there])
         assert as_tuples(join_runs(chunk, key, HUGE_PAGE)) == as_tuples(expected)
+        every = KeyRuns(np.arange(slots), key)
+        assert as_tuples(join_runs(chunk, every, HUGE_PAGE)) == as_tuples(expected)
+
+
+def test_runs_of_keys_are_joined_as_single_ones_are() -> None:
+    chunk = Chunk(PAGE, [(0x10000, 0x1A000)], [])
+    runs = KeyRuns(np.array([0, 2, 5, 6, 9]), np.array([1, 1, ABSENT, 2, 2], np.int16))
+    assert as_tuples(join_runs(chunk, runs, HUGE_PAGE)) == [(0x10000, PAGE, 5, 1), (0x16000, PAGE, 4, 2)]
+    every = np.empty(10, np.int16)
+    runs.write_to(every)
+    assert every.tolist() == [1] * 5 + [ABSENT] + [2] * 4
+    assert as_tuples(join_runs(chunk, 3, HUGE_PAGE)) == [(0x10000, PAGE, 10, 3)]
