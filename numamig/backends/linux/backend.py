@@ -178,7 +178,12 @@ class LinuxBackend:
         from numamig.backends.linux.facts import read_facts
 
         return read_facts(
-            self.proc_root, pid, self._node_of_cpu.get, self.topology().memory_nodes, self.move_pages
+            self.proc_root,
+            pid,
+            self._node_of_cpu.get,
+            self.topology().memory_nodes,
+            self.move_pages,
+            self.readers.frame_reader is not None,
         )
 
     def policies(self, pid: int) -> Sequence[RegionPolicy]:

@@ -128,15 +128,14 @@ def _others(backend: LinuxBackend, moves: bool) -> Finding:
     tried = 0
     for process in _strangers(backend) if moves else ():
         try:
-            rights = try_rights(backend.proc_root, process, backend.move_pages)
+            rights = try_rights(backend.proc_root, process, backend.move_pages, sees_frames=False)
         except NumamigError:
             continue  # it ended
         tried += 1
         if not (rights.look and rights.move) and isinstance(rights.obstacle, Obstacle):
             reason, remedy = rights.obstacle
-            return Finding(
-                "rights", WARNING, f"not every process is yours to look at and move: of {process.pid}, {reason}", remedy
-            )
+            reason = f"you may not look at and move every process, not {process.pid} for one: {reason}"
+            return Finding("rights", WARNING, reason, remedy)
     if tried:
         return Finding("rights", OK, f"you may look at and move other users' processes ({tried} of them tried)")
     if right:

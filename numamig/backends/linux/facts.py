@@ -52,10 +52,12 @@ def read_facts(
     node_of_cpu: Callable[[int], int | None],
     memory_nodes: Sequence[int],
     move_pages: MovePages,
+    sees_frames: bool,
 ) -> ProcessFacts:
     """Everything about one process, as it is now.
 
     :param memory_nodes: of this machine, ascending
+    :param sees_frames: where pages are can be seen without asking move_pages
     :raises TargetGone: there is none with that pid
     :raises RefusedError: this /proc hides it (hidepid)
     """
@@ -71,7 +73,7 @@ def read_facts(
     cgroup = ""
     with suppress(NumamigError):  # a kernel without control groups has no such file
         cgroup = parse_cgroup(read_text(f"{folder}/cgroup", pid))
-    rights = try_rights(proc_root, process, move_pages)
+    rights = try_rights(proc_root, process, move_pages, sees_frames)
     if parse_stat(read_text(f"{folder}/stat", pid)).start_time != process.start_time:
         raise gone(pid, "has ended")  # and what was read may be another's
     if not process.kernel_thread:
@@ -121,7 +123,7 @@ def parse_cgroup(text: str) -> str:
     return paths.get("cpuset", v2) if v2 in ("", "/") else v2
 
 
-def try_rights(proc_root: Path, process: Process, move_pages: MovePages) -> Rights:
+def try_rights(proc_root: Path, process: Process, move_pages: MovePages, sees_frames: bool) -> Rights:
     """
     :raises TargetGone: it ended meanwhile
     """
@@ -134,11 +136,11 @@ def try_rights(proc_root: Path, process: Process, move_pages: MovePages) -> Righ
         to_all = ask_nothing(move_pages, 0)
         to_this = ask_nothing(move_pages, process.pid)
     except RefusedError as error:
-        return Rights(False, False, False, str(error))
+        return Rights(closed is None and sees_frames, False, False, str(error))
     if to_this == errno.ESRCH:
         raise gone(process.pid, "has ended")
     if to_all:
-        return Rights(False, False, False, forbidden_to_all(proc_root, to_all))
+        return Rights(closed is None and sees_frames, False, False, forbidden_to_all(proc_root, to_all))
     if to_this:
         return Rights(False, False, False, not_that_process(proc_root, process))
     shared = ask_nothing(move_pages, process.pid, MPOL_MF_MOVE_ALL) == 0

@@ -40,7 +40,7 @@ __all__ = [
 MovePages = Callable[[int, NDArray[np.uint64], NDArray[np.int32] | None, int], MovePagesReturn]
 
 _FILTER_REMEDY = (
-    "let it pass: docker or podman run --security-opt seccomp=unconfined (their default profiles forbid it, with "
+    "let it pass with docker or podman run --security-opt seccomp=unconfined (their default profiles forbid it, with "
     "CAP_SYS_NICE too), Kubernetes securityContext.seccompProfile, systemd SystemCallFilter=move_pages"
 )
 

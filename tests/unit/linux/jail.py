@@ -20,6 +20,7 @@ __all__ = [
     "let_be_looked_into",
     "need_filters",
     "need_root",
+    "need_user_namespaces",
     "run_in_child",
     "turn_into_nobody",
 ]
@@ -109,6 +110,19 @@ def forbid(number: int, errno: int, *, unless_null: int | None = None) -> None:
     filter_ = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     _check(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0))
+
+
+def need_user_namespaces() -> None:
+    def enter() -> str:
+        turn_into_nobody()
+        try:
+            enter_user_namespace()
+        except OSError as error:
+            return str(error)
+        return ""
+
+    if why := run_in_child(enter):
+        pytest.skip(f"missing: user namespaces for everybody ({why})")
 
 
 def enter_user_namespace() -> None:
