@@ -22,6 +22,7 @@ from tests.lab.conftest import PAGE, LabTarget, LabWorkshop
 from tests.lab.jobs import NEVER, counts, migrate, new_job
 
 POOLS = "/sys/devices/system/node/node{}/hugepages/hugepages-2048kB/nr_hugepages"
+MIN_FREE = Path("/proc/sys/vm/min_free_kbytes")
 COMPACT_LOCKED = Path("/proc/sys/vm/compact_unevictable_allowed")
 MTHP = Path("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled")
 
@@ -90,17 +91,17 @@ def test_folios_that_nobody_can_see_are_not_called_busy(workshop: LabWorkshop) -
 
 def test_a_huge_page_is_split_where_the_target_has_only_small_ones(workshop: LabWorkshop) -> None:
     free = workshop.backend.node_counters().free_bytes[2] // PAGE
-    target = workshop.start(Area(12 * 512, 0, "huge"))
+    target = workshop.start(Area(20 * 512, 0, "huge"))
     split = vmstat("thp_migration_split")
     # All but a little is taken, and of that every second page given back: there is room, but no two pages together, and
     # none of those between them may be moved out of the way.
-    with written(COMPACT_LOCKED, "0"):
-        workshop.start(Area(free - 20_000, 2, "locked"), Area(24_000, 2, "holes"))
+    with written(COMPACT_LOCKED, "0"), written(MIN_FREE, "4096"):
+        workshop.start(Area(free - 30_000, 2, "locked"), Area(24_000, 2, "holes"))
         job = migrate(workshop, target, 2, retry=NEVER)
     at = target.pages_by_node(0)
     assert vmstat("thp_migration_split") > split
     assert job.outcomes[Outcome.MOVED] == at.get(2, 0) > 0
-    assert job.outcomes.total == 12 * 512 == sum(at.values())
+    assert job.outcomes.total == 20 * 512 == sum(at.values())
     assert target.intact()
 
 
