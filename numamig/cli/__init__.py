@@ -13,6 +13,7 @@ import click
 from numamig import __version__
 from numamig.cli.options import Shared, machine_options
 from numamig.errors import ExitCode, NumamigError, TargetGone
+from numamig.text import plain
 
 __all__ = ["cli", "main"]
 
@@ -113,7 +114,9 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _complain(message: str, hint: str | None, code: ExitCode) -> int:
-    click.echo(f"numamig: {message}" + (f" ({hint})" if hint else ""), err=True)
+    """Names and paths of processes may be in it; only a file with several faults has several lines."""
+    text = f"numamig: {message}" + (f" ({hint})" if hint else "")
+    click.echo("\n".join(plain(line) for line in text.split("\n")), err=True)
     return code
 
 

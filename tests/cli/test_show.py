@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 
+import pytest
+
+from numamig.cli import _complain
 from numamig.cli.show import policy_of
+from numamig.errors import ExitCode
 from numamig.model.process import Region, RegionKind, RegionPolicy
 from tests.cli.conftest import SCENARIO, Numamig
 
@@ -73,6 +77,11 @@ def test_hostile_names_stay_harmless(numamig: Numamig) -> None:
     assert done.returncode == 0
     assert "\x1b" not in done.stdout and "\a" not in done.stdout
     assert "e␛[31mvil (13)" in done.stdout
+
+
+def test_what_is_complained_about_stays_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    _complain("the cpuset of /\x1b[2J", "widen /\u202e\nor not", ExitCode.REFUSED)
+    assert capsys.readouterr().err == "numamig: the cpuset of /␛[2J (widen /\\u202e\nor not)\n"
 
 
 def test_who_is_not_there(numamig: Numamig) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from numamig.backends.base import MPOL_MF_MOVE_ALL, Capabilities
+from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, Capabilities
 from numamig.backends.linux.syscalls import move_pages
 from numamig.backends.linux.sysfs import read_number, read_text
 
@@ -65,7 +65,12 @@ def in_user_namespace(proc_root: Path) -> bool:
 
 def may_move_shared() -> bool:
     """Whether the kernel takes MPOL_MF_MOVE_ALL from us: asked with a call that names no page, and moves none."""
-    return move_pages(0, np.empty(0, np.uint64), None, MPOL_MF_MOVE_ALL).errno != errno.EPERM
+    return _refusal(MPOL_MF_MOVE_ALL) == 0
+
+
+def _refusal(flags: int) -> int:
+    """The errno of a call about our own memory that names no page; 0 where it is let in."""
+    return move_pages(0, np.empty(0, np.uint64), None, flags).errno
 
 
 def balancing_mode(proc_root: Path) -> int:
@@ -83,9 +88,13 @@ def probe(proc_root: Path, sys_root: Path, *, see_frames: bool) -> Capabilities:
     thp = read_text(sys_root / THP)
     huge = thp is not None and "[never]" not in thp
     missing: dict[str, str] = {"heat": "heat is not read from this machine yet"}
-    if not others:
+    if number := _refusal(MPOL_MF_MOVE):
+        forbidden = f"move_pages is forbidden here ({errno.errorcode.get(number, number)}): numamig doctor says why"
+        others = False
+        missing.update(move_others=forbidden, move_shared=forbidden)
+    elif not others:
         missing["move_others"] = "only your own processes can be looked at and moved: needs CAP_SYS_PTRACE (sudo)"
-    if not shared:
+    if not shared and "move_shared" not in missing:
         missing["move_shared"] = "pages that several processes map stay where they are: needs CAP_SYS_NICE (sudo)"
     if not see_frames:
         missing["see_pfn"] = "looking is slower, page by page: page frame numbers need CAP_SYS_ADMIN (sudo)"

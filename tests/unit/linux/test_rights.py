@@ -118,6 +118,9 @@ def test_a_real_seccomp_filter_is_told_from_missing_rights(number: int) -> None:
 
     def look() -> list[object]:
         forbid(syscall_number(), number)
+        able = LinuxBackend().capabilities
+        assert not (able.move_others or able.move_shared)
+        assert "forbidden here" in able.missing["move_shared"]
         try:
             demand_process(LinuxBackend(), os.getpid())
         except RefusedError as error:
