@@ -42,6 +42,8 @@ def cell_codes(page_map: PageMap) -> NDArray[np.int64]:
     second_id = np.where(pure, _NONE, ids[second])
     codes: NDArray[np.int64] = kind << 24 | ids[first] << 12 | second_id
     codes[total == 0] = ABSENT << 24
+    if page_map.read is not None:
+        codes[~page_map.read] = UNREAD << 24
     return codes
 
 

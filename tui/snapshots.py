@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from numamig.errors import NumamigError
 from numamig.migrate.plan import Plan
-from numamig.model.process import Process, Region
+from numamig.model.process import Region
 from numamig.model.topology import NodeCounters, Topology
+from numamig.observe.census import Census, Identity, ProcessSeen, Standing
 from numamig.observe.pagemap import Grid, PageMap
 from numamig.observe.placement import Placement
 
 __all__ = ["Census", "Identity", "MapSeen", "NodesSeen", "Planned", "ProcessSeen", "RegionsSeen", "Standing", "Watch"]
-
-Identity = tuple[int, int]
-"""Pid and start time."""
-
-
-class Standing(StrEnum):
-    """How it stands with a process that is looked at."""
-
-    HERE = "here"
-    LOCKED = "locked"
-    """The caller may not look."""
-    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +26,13 @@ class NodesSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessSeen:
-    """A row of the process table."""
-
-    process: Process
-    home: tuple[int, ...]
-    """Nodes that its threads ran on lately; empty where it runs everywhere, or that is not known."""
-    runs_everywhere: bool
-    placement: Placement | None
-    """None until it was looked at."""
-    standing: Standing = Standing.HERE
-
-    @property
-    def identity(self) -> Identity:
-        return self.process.identity
-
-    @property
-    def remote_bytes(self) -> int | None:
-        return None if self.placement is None else self.placement.remote_bytes(self.home)
-
-
-@dataclass(frozen=True, slots=True)
-class Census:
-    """All processes, ascending by pid."""
-
-    rows: tuple[ProcessSeen, ...]
-    taken_s: float
-    complete: bool
-    """Every process has been looked at once."""
-
-    def find(self, identity: Identity | None) -> ProcessSeen | None:
-        return next((row for row in self.rows if row.identity == identity), None)
-
-
-@dataclass(frozen=True, slots=True)
 class RegionsSeen:
     """The address space of the process that is selected."""
 
     identity: Identity
     regions: tuple[Region, ...]
     placements: tuple[Placement, ...] | None
-    """One for each region; None until they were counted."""
+    """One for each region; None until they were looked at."""
     taken_s: float
     standing: Standing = Standing.HERE
     problem: str = ""
@@ -87,7 +41,7 @@ class RegionsSeen:
 
 @dataclass(frozen=True, slots=True)
 class MapSeen:
-    """Pages counted in the buckets that were asked for."""
+    """Pages in the buckets that were asked for, counted or estimated."""
 
     identity: Identity
     page_map: PageMap

@@ -26,6 +26,7 @@ __all__ = [
     "estimate_process",
     "estimate_regions",
     "half_width",
+    "pages_in_buckets",
     "sample_page_map",
 ]
 
@@ -58,6 +59,12 @@ def _tally(
     for number, node in enumerate(columns):
         found[:, number] = np.bincount(stratum[nodes == node], minlength=strata)
     return found, np.bincount(stratum[nodes != UNASKED], minlength=strata)
+
+
+def pages_in_buckets(grid: Grid, regions: Sequence[Region], page_size: int) -> NDArray[np.int64]:
+    """How many pages, present or not, the regions have in each bucket; shape (buckets,)."""
+    space = Space.of(movable(regions), page_size)
+    return space.below(grid.start + np.uint64(grid.bucket_bytes)) - space.below(grid.start)
 
 
 def sample_page_map(

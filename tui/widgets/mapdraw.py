@@ -22,6 +22,7 @@ __all__ = [
     "Drawn",
     "MapView",
     "cell",
+    "exactness",
     "legend",
     "map_row",
     "minimap",
@@ -45,6 +46,12 @@ class Drawn:
     """``mapcells.cell_codes``."""
     changed_at: NDArray[np.float64]
     """When the bucket last began to flash."""
+
+    def doubt(self, look: Look, address: int) -> tuple[str, str]:
+        """What stands before an estimated count, and how far it may be off; both empty where a bucket was counted."""
+        where = self.span(address, 1)
+        error = 0.0 if where is None or self.page_map.error is None else float(self.page_map.error[where][0])
+        return (look.glyphs.unread, f" {_plus_minus(look)}{100 * error:.0f}%") if error else ("", "")
 
     def span(self, start: int, buckets: int) -> slice | None:
         """Where some neighbouring buckets are in the arrays; None if they were not looked at."""
@@ -89,6 +96,19 @@ class MapView:
                 if count:
                     parts[node] = parts.get(node, 0) + count
         return parts, huge
+
+
+def _plus_minus(look: Look) -> str:
+    return "+-" if look.ascii else "±"
+
+
+def exactness(look: Look, drawn: Drawn) -> str:
+    """Whether what is drawn was counted, or how far off it may be: ``exact``, ``~ ±12%``."""
+    error = drawn.page_map.error
+    if error is None or not drawn.page_map.estimated:
+        return "exact"
+    read = error if drawn.page_map.read is None else error[drawn.page_map.read]
+    return f"{look.glyphs.unread} {_plus_minus(look)}{100 * float(read.max(initial=0.0)):.0f}%"
 
 
 def region_at(regions: tuple[Region, ...], start: int, end: int) -> Region | None:
@@ -202,14 +222,15 @@ def readout(look: Look, view: MapView) -> Spans:
     if region is not None and address > region.start:
         spans.append((f" +{size_text(address - region.start)}", look.plain))
     parts, huge = view.counts([(address, 1)])
+    about, error = ("", "") if view.drawn is None else view.drawn.doubt(look, address)
     for node, count in sorted(parts.items()):
         spans += [
             (" ", look.plain),
             look.chip(node) if node >= 0 else (" ? ", look.dim),
-            (f" {format_count(count)}", look.plain),
+            (f" {about}{format_count(count)}", look.plain),
         ]
     words = "page" if sum(parts.values()) == 1 else "pages"
-    spans.append((f" {words}" if parts else " no pages", look.plain))
+    spans.append((f" {words}{error}" if parts else f" no pages{error}", look.plain))
     if huge:
         spans.append((f"{dot}{format_count(huge)} huge", look.plain))
     if region is not None:

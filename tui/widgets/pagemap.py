@@ -127,13 +127,19 @@ class PageMap(Pane):
         codes = cell_codes(seen.page_map)
         changed_at = np.full(len(codes), -np.inf)
         same = False
-        if before is not None and old is not None and np.array_equal(old.page_map.grid.start, seen.page_map.grid.start):
+        if (
+            before is not None
+            and old is not None
+            and old.page_map.estimated == seen.page_map.estimated  # else it is our view that changed
+            and np.array_equal(old.page_map.grid.start, seen.page_map.grid.start)
+        ):
             changed = changed_share(old.page_map, seen.page_map) >= _FLASH_FROM
             changed &= self._now_s - before.changed_at >= _FLASH_AGAIN_S
             changed_at = np.where(changed, self._now_s, before.changed_at)
             same = np.array_equal(before.codes, codes) and not changed.any()
         self._seen, self._drawn = seen, Drawn(seen.page_map, codes, changed_at)
-        if same:  # the counts of the readout may have changed all the same
+        if same and old is not None and old.page_map.estimated == seen.page_map.estimated:
+            # The counts of the readout may have changed all the same.
             self.refresh(Area(0, self.size.height - _FOOT, self.size.width, 1))
         else:
             self.refresh()
@@ -198,7 +204,7 @@ class PageMap(Pane):
         elif self._age_s > _STALE_S:
             right = (f"read {self._age_s:.0f} s ago", look.bold)
         else:
-            right = ("exact" if self._drawn is not None else "", look.label)
+            right = (mapdraw.exactness(look, self._drawn) if self._drawn is not None else "", look.label)
         return self.both_ends(left, [right], width)
 
     def body(self, y: int, width: int) -> Spans:

@@ -155,7 +155,8 @@ class ProcessTable(Table[Identity]):
         spans.append((look.fit(size_text(process.resident_bytes, estimated=estimated), 7, right=True) + " ", style))
         spans += self._bar(seen, bar)
         remote_style = look.dim if gone else look.bold if much else look.label
-        spans.append((f"{remote_text(remote, total):>5} ", remote_style))
+        share = (look.glyphs.unread if estimated and remote else "") + remote_text(remote, total)
+        spans.append((f"{share:>5} ", remote_style))
         spans += self._on(seen, style)
         return spans
 

@@ -126,7 +126,9 @@ class RegionTable(Table[int]):
             spans.append((look.fit(look.shown(region.permissions), permissions), look.dim))
         spans.append((look.fit(size_text(region.size_bytes), 6, right=True) + "  ", look.plain))
         spans += self._bar(region, placement, home, bar)
-        spans.append((f"{remote_text(remote, total) if total else '':>5}", look.bold if much else look.label))
+        about = look.glyphs.unread if placement is not None and placement.estimated and remote else ""
+        share = about + remote_text(remote, total) if total else ""
+        spans.append((f"{share:>5}", look.bold if much else look.label))
         return spans
 
     def _bar(self, region: Region, placement: Placement | None, home: tuple[int, ...], width: int) -> Spans:

@@ -22,11 +22,12 @@ from numamig.backends.linux.hold import ProcessHold
 from numamig.backends.linux.hugetlb import HugetlbSizes, read_hugetlb_sizes
 from numamig.backends.linux.maps import Span, parse_maps, parse_spans, read_maps
 from numamig.backends.linux.pagereaders import read_runs
-from numamig.backends.linux.procfs import process_ids, read_process
+from numamig.backends.linux.procfs import read_process
 from numamig.backends.linux.readers import Readers
+from numamig.backends.linux.roster import Roster
 from numamig.backends.linux.sysfs import read_topology
 from numamig.clock import Clock, SystemClock
-from numamig.errors import RefusedError, TargetGone
+from numamig.errors import TargetGone
 from numamig.model.finding import Finding
 from numamig.model.pages import PageRuns, Ranges
 from numamig.model.process import Process, ProcessFacts, Region, RegionPolicy
@@ -65,6 +66,7 @@ class LinuxBackend:
         topology = self.topology()
         self._node_of_cpu = {cpu: node.id for node in topology.nodes for cpu in node.cpus}
         self._huge_page_size = topology.huge_page_size
+        self._roster = Roster(self.proc_root, self._node_of_cpu.get, self._page_size)
         self.readers = Readers(
             self.proc_root, self.sys_root, self._ask, self._clock, self._page_size, topology.huge_page_size
         )
@@ -93,18 +95,7 @@ class LinuxBackend:
 
     def processes(self) -> Sequence[Process]:
         """All that can be seen, without kernel threads; ``cpu_nodes`` knows the main thread only."""
-        me = os.getuid()
-        found: list[Process] = []
-        for pid in process_ids(self.proc_root):
-            try:
-                process = read_process(
-                    self.proc_root, pid, self._node_of_cpu.get, all_threads=False, kernel_threads=False, my_uid=me
-                )
-            except (TargetGone, RefusedError):
-                continue  # ended since the folder was listed, or hidden from us
-            if process is not None:
-                found.append(process)
-        return found
+        return self._roster.read()
 
     def process(self, pid: int) -> Process:
         process = read_process(
