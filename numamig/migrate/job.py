@@ -14,6 +14,7 @@ import numpy as np
 
 from numamig.backends.base import Backend, Hold
 from numamig.errors import RefusedError, TargetGone
+from numamig.migrate.ahead import ChooserAhead
 from numamig.migrate.left import LeftPages
 from numamig.migrate.mover import BatchResult, Stop, move_batch, resolve
 from numamig.migrate.pacing import Pacer
@@ -63,6 +64,8 @@ class Job:
             self._hold = backend.hold(plan.process)
         except TargetGone as error:
             self._hold = _Lost(error)
+        self._ahead = not backend.capabilities.virtual_time
+        """Whether choosing may go on while pages move: not where only one thing can happen at a time."""
         self._chooser = self._new_chooser(list(plan.ranges))
         self._booked = (0, OutcomeCounts())
         """Pages chosen, and their outcomes: replaced as one, so that a snapshot adds up at any moment."""
@@ -93,7 +96,7 @@ class Job:
             steps=self._steps,
             passes=self._passes,
             busy_ns=self._busy_ns,
-            cursor=self._chooser.cursor,
+            cursor=self._chooser.place.cursor,
             batch_pages=self.pacer.batch_pages,
             call_ns=self._call_ns,
         )
@@ -109,8 +112,10 @@ class Job:
             events.append(JobStarted(self.number, self.plan.process.pid, began, self.plan.pages))
         try:
             self._hold.check()  # a pid may be another's by now, and the memory another program's
-            low = self._chooser.cursor
+            low = self._chooser.place.cursor
             batch = self._chooser.next_batch(self.pacer.batch_pages)
+            if self._ahead and self.state is JobState.RUNNING:
+                self._chooser.choose_ahead(self.pacer.batch_pages)
             result = self._move(batch) if len(batch) else None
             self._settle_passed_over(low)
         except TargetGone as error:
@@ -136,7 +141,7 @@ class Job:
         self._busy_ns += clock.now_ns() - began
         if result is not None and result.stop is not None:
             return [*events, *self._stop(result.stop.value, gone=result.stop is Stop.TARGET_GONE)]
-        if self._chooser.exhausted:
+        if self._chooser.place.exhausted:
             events.extend(self._end_pass())
         return events
 
@@ -165,9 +170,10 @@ class Job:
             return []
         return self._stop("cancelled", state=JobState.CANCELLED)
 
-    def _new_chooser(self, ranges: list[tuple[int, int]]) -> Chooser:
+    def _new_chooser(self, ranges: list[tuple[int, int]]) -> ChooserAhead:
         plan = self.plan
-        return Chooser(self._backend, self._hold, plan.request, ranges, plan.huge_page_size, plan.page_size)
+        chooser = Chooser(self._backend, self._hold, plan.request, ranges, plan.huge_page_size, plan.page_size)
+        return ChooserAhead(chooser, self._backend.clock)
 
     def _move(self, batch: Batch) -> BatchResult:
         """Move a batch and book it; pages that were booked before (busy in an earlier pass) are booked anew."""
@@ -207,7 +213,8 @@ class Job:
         """Pages that were busy and are not on a source any more are asked once more what became of them."""
         if not len(self._again):
             return
-        high = (1 << 64) - 1 if self._chooser.exhausted else self._chooser.cursor
+        place = self._chooser.place
+        high = (1 << 64) - 1 if place.exhausted else place.cursor
         lost = self._again.between(low, high)
         if not len(lost):
             return
@@ -238,6 +245,7 @@ class Job:
         if again:
             self._again = busy
             self._passes += 1
+            self._chooser.close()
             self._chooser = self._new_chooser(busy.ranges())
             return events
         return [*events, *self._stop("done", state=JobState.DONE)]
@@ -250,6 +258,7 @@ class Job:
             self._book(OutcomeCounts.of({Outcome.GONE: busy.total}), instead_of=busy)
         self.reason = reason
         self._enter(state)
+        self._chooser.close()
         self._hold.close()
         pid = self.plan.process.pid
         return [JobEnded(self.number, pid, self._backend.clock.now_ns(), reason, self._booked[1])]
@@ -259,7 +268,7 @@ class Job:
         rest, outcome = 0, Outcome.NOT_TRIED
         try:
             if not gone:
-                for runs in self._hold.page_runs(self._chooser.remaining):
+                for runs in self._hold.page_runs(self._chooser.remaining()):
                     wanted = from_sources(runs.node, self.request)
                     rest += int(runs.size_bytes[wanted].sum()) // self.plan.page_size
         except TargetGone:

@@ -13,7 +13,7 @@ from numamig.migrate.request import Request
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
 from numamig.model.process import Region
 
-__all__ = ["Batch", "Chooser", "from_sources", "select_regions"]
+__all__ = ["Batch", "Chooser", "Place", "from_sources", "select_regions"]
 
 _WIDEST_LOOK = 256 << 20  # bytes looked at in one go while searching through sparse memory
 
@@ -58,6 +58,17 @@ class Batch:
         return self.address + self.size_bytes.view(np.uint64)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a chooser has come."""
+
+    cursor: int
+    """Everything below has been chosen, or was passed over."""
+    exhausted: bool
+    next_range: int = 0
+    """The first range that is not behind the cursor."""
+
+
 class Chooser:
     """Walks the ranges of a pass and hands out one batch after the other, from the pages as they are at that moment."""
 
@@ -68,20 +79,17 @@ class Chooser:
         self._hold = hold
         self._request = request
         self._ranges = list(ranges)
-        self._next = 0  # the first range that is not behind the cursor: there may be very many
         self._huge = huge_page_size
         self._page_size = page_size
         self._look_bytes = 0
         self._clears = True
         """Nothing has refused yet to clear marks of NUMA balancing."""
-        self.cursor = ranges[0][0] if ranges else 0
-        """Everything below has been chosen, or was passed over."""
-        self.exhausted = not ranges
+        self.place = Place(ranges[0][0] if ranges else 0, not ranges)
 
     @property
     def remaining(self) -> list[tuple[int, int]]:
         """What has not been looked at yet."""
-        return [] if self.exhausted else list(self._ahead())
+        return [] if self.place.exhausted else list(self._ahead())
 
     def next_batch(self, most_pages: int) -> Batch:
         """At most ``most_pages`` base pages (but at least one folio); an empty batch when the ranges are exhausted.
@@ -92,10 +100,10 @@ class Chooser:
         parts: list[PageRuns] = []
         found = 0
         self._look_bytes = max(wanted, self._look_bytes // 2)
-        while found < wanted and not self.exhausted:
+        while found < wanted and not self.place.exhausted:
             window = self._window()
             runs = self._look(window)
-            runs = _each_once(runs[from_sources(runs.node, self._request)], self.cursor)
+            runs = _each_once(runs[from_sources(runs.node, self._request)], self.place.cursor)
             runs, stop = self._cut(runs, wanted - found, first=not parts)
             if len(runs):
                 parts.append(runs)
@@ -121,9 +129,9 @@ class Chooser:
 
     def _ahead(self) -> Iterator[tuple[int, int]]:
         """What lies ahead of the cursor, without a copy of it all."""
-        for number in range(self._next, len(self._ranges)):
+        for number in range(self.place.next_range, len(self._ranges)):
             start, end = self._ranges[number]
-            yield max(start, self.cursor), end
+            yield max(start, self.place.cursor), end
 
     def _window(self) -> list[tuple[int, int]]:
         """The next ``look_bytes`` of the ranges; no huge page is cut in two."""
@@ -149,16 +157,17 @@ class Chooser:
         if first and last == 0:
             fitting = max(1, fitting)
         kept = runs[slice(0, last + (1 if fitting else 0))]
-        stop = max(self.cursor, int(runs.address[last]) + fitting * page_size)
+        stop = max(self.place.cursor, int(runs.address[last]) + fitting * page_size)
         if fitting:
             kept.count[-1] = fitting
         return kept, stop
 
     def _advance(self, address: int) -> None:
-        while self._next < len(self._ranges) and self._ranges[self._next][1] <= address:
-            self._next += 1
-        self.exhausted = self._next == len(self._ranges)
-        self.cursor = address if self.exhausted else max(address, self._ranges[self._next][0])
+        number = self.place.next_range
+        while number < len(self._ranges) and self._ranges[number][1] <= address:
+            number += 1
+        exhausted = number == len(self._ranges)
+        self.place = Place(address if exhausted else max(address, self._ranges[number][0]), exhausted, number)
 
 
 def _each_once(runs: PageRuns, cursor: int) -> PageRuns:

@@ -79,10 +79,7 @@ class ProcessHold:
                 raise
         else:
             descriptors.append(pidfd)
-            poll = select.poll()  # unlike select(), for descriptors beyond 1023 too
-            poll.register(pidfd, select.POLLIN)
-            # Readable from the moment that the process ended, zombie or not.
-            return lambda: bool(poll.poll(0))
+            return lambda: _readable(pidfd)
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         descriptors.append(folder)
         return lambda: _ended(folder)
@@ -132,6 +129,13 @@ def _ended(folder: int) -> bool:
         return True
     finally:
         os.close(descriptor)
+
+
+def _readable(pidfd: int) -> bool:
+    """A pidfd is, from the moment that the process ended, zombie or not."""
+    poll = select.poll()  # unlike select(), for descriptors beyond 1023 too; one for each of several threads
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _close(descriptors: list[int]) -> None:
