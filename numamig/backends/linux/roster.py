@@ -1,4 +1,4 @@
-"""The list of all processes, read again and again at a third of the cost: who is known is recognised by one file.
+"""The list of all processes, read again and again at half the cost: who is known is recognised by one file.
 
 Source: proc_pid_stat(5). Name, start time, threads, CPU and resident size are in ``stat``; the user and the command
 line change so seldom that an eighth of them is read anew each time.
