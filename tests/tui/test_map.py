@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from numamig.model.process import Region, RegionKind
 from numamig.observe.pagemap import Grid, PageMap, lay_out
-from tui.mapcells import ABSENT, MIXED, MUCH_MIXED, PURE, cell_codes, changed_share, kind_of, nodes_of
+from tests.machines import PID, add_process, machine
+from tui import looking
+from tui.look import Look
+from tui.looking import Looker
+from tui.mapcells import ABSENT, MIXED, MUCH_MIXED, PURE, UNREAD, cell_codes, changed_share, kind_of, nodes_of
 from tui.maplayout import fitting_bucket, lay_out_rows, overview_grid
 from tui.mapwindow import MapWindow
+from tui.snapshots import Watch
+from tui.terminal import Colours, Terminal
+from tui.widgets.mapdraw import Drawn, exactness
 
 PAGE = 4096
 
@@ -121,3 +130,88 @@ def test_the_window_moves_within_the_map() -> None:
     for way in ("last", "down", "right", "page_down"):
         window.move(way)
         assert window.cursor == window.layout.last_address
+
+
+def test_unread_buckets_are_told_from_empty_ones() -> None:
+    seen = replace(page_map([[0, 0, 0, 0], [0, 0, 0, 0], [9, 0, 0, 0]]), read=np.array([True, False, True]))
+    assert [kind_of(code) for code in cell_codes(seen).tolist()] == [ABSENT, UNREAD, PURE]
+
+
+def drawn(error: list[float] | None) -> Drawn:
+    seen = page_map([[9, 0, 0, 0], [9, 0, 0, 0]])
+    seen = replace(seen, error=None if error is None else np.array(error, np.float32))
+    return Drawn(seen, cell_codes(seen), np.full(2, -np.inf))
+
+
+def test_the_map_says_how_exact_it_is() -> None:
+    look = Look(Terminal(Colours.MANY, ascii=False))
+    assert exactness(look, drawn(None)) == exactness(look, drawn([0.0, 0.0])) == "exact"
+    assert exactness(look, drawn([0.0, 0.123])) == "~ ±12%"
+    assert drawn([0.0, 0.123]).doubt(look, 0) == ("", "")
+    assert drawn([0.0, 0.123]).doubt(look, PAGE) == ("~", " ±12%")
+
+
+class Watched:
+    """A looker at a simulated machine, and what it shows after each look."""
+
+    def __init__(self, *layouts: np.ndarray, bucket: int) -> None:
+        self.backend = machine(*(1 << 23,) * 3)
+        add_process(self.backend, *layouts)
+        self.now = 0.0
+        self.looker = Looker(self.backend, lambda: self.now, lambda: 0.0)
+        regions = self.backend.regions(PID)
+        identity = self.backend.process(PID).identity
+        self.watch = Watch(identity=identity, grid=lay_out(regions, bucket), version=1, rows=(identity,))
+        self.maps: list[bool] = []
+        self.regions: list[list[bool] | None] = []
+
+    def run(self, seconds: float) -> None:
+        until = self.now + seconds
+        while True:
+            due, look = self.looker.next(self.watch)
+            if due > until or look is None:
+                break
+            self.now = max(self.now, due)
+            before = self.looker.map, self.looker.regions
+            look(self.watch)
+            self.now += 1e-4
+            if self.looker.map is not before[0] and self.looker.map is not None:
+                self.maps.append(self.looker.map.page_map.estimated)
+            if self.looker.regions is not before[1] and self.looker.regions is not None:
+                placements = self.looker.regions.placements
+                self.regions.append(None if placements is None else [p.estimated for p in placements])
+
+
+def test_a_small_process_is_counted_at_once() -> None:
+    watched = Watched(np.zeros(5000, np.uint8), bucket=64 * PAGE)
+    watched.run(3)
+    assert set(watched.maps) == {False}
+    assert watched.regions[-1] == [False]
+    assert watched.looker.census is not None and watched.looker.census.complete
+
+
+def test_a_large_process_is_estimated_first_and_counted_where_that_is_affordable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(looking, "EXACT_BELOW_BYTES", 1 << 20)
+    published: list[bool] = []
+    watched = Watched(np.zeros(200_000, np.uint8), bucket=1 << 24)
+    show = looking.MapSeen
+    monkeypatch.setattr(
+        looking,
+        "MapSeen",
+        lambda *seen: published.append(seen[1].estimated) or show(*seen),  # type: ignore[func-returns-value]
+    )
+    watched.run(0.5)
+    assert published == [True, False]
+    watched.run(3)
+    assert set(published[2:]) == {False}
+
+
+def test_what_is_too_large_stays_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "_COUNTED_BYTES", 1 << 20)
+    monkeypatch.setattr(looking, "counts_quickly", lambda *_: False)
+    watched = Watched(np.zeros(200_000, np.uint8), np.ones(50, np.uint8), bucket=1 << 24)
+    watched.run(3)
+    assert set(watched.maps) == {True}
+    assert watched.regions[-1] == [True, False]
