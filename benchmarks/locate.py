@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -80,8 +81,9 @@ def locate_by(reader: KeyReader, backend: LinuxBackend, held: Held, span: tuple[
 
     def read() -> PageRuns:
         spans = parse_spans(read_maps(_PROC, held.pid), backend._sizes(), PAGE)  # noqa: SLF001
+        opened = partial(Pagemap, _PROC, held.pid, PAGE)
         return PageRuns.concatenate(
-            read_runs(reader, _PROC, held.pid, spans, [span], page_size=PAGE, huge_page_size=topology.huge_page_size)
+            read_runs(reader, opened, spans, [span], page_size=PAGE, huge_page_size=topology.huge_page_size)
         )
 
     return read

@@ -54,6 +54,8 @@ class PageRuns:
     def concatenate(cls, parts: Iterable[PageRuns]) -> PageRuns:
         """All runs of all parts, one after the other."""
         several = list(parts)
+        if len(several) == 1:
+            return several[0]
         if not several:
             return cls.empty()
         return cls(

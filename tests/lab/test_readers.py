@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from numamig.backends.linux.frame_reader import FrameReader
 from numamig.backends.linux.frames import UNCLEAR, FrameTable
 from numamig.backends.linux.maps import parse_spans, read_maps
 from numamig.backends.linux.ownpages import learn_zero_frames
+from numamig.backends.linux.pagemap import Pagemap
 from numamig.backends.linux.pagereaders import KeyReader, read_runs
 from numamig.model.pages import PageRuns
 from numamig.model.process import Region, RegionKind
@@ -96,7 +98,15 @@ def look(backend: LinuxBackend, reader: KeyReader, pid: int) -> PageRuns:
     spans = parse_spans(read_maps(backend.proc_root, pid), backend._sizes(), PAGE)
     everything = [(0, 1 << 62)]
     return PageRuns.concatenate(
-        read_runs(reader, backend.proc_root, pid, spans, everything, page_size=PAGE, huge_page_size=HUGE, threads=2)
+        read_runs(
+            reader,
+            partial(Pagemap, backend.proc_root, pid, PAGE),
+            spans,
+            everything,
+            page_size=PAGE,
+            huge_page_size=HUGE,
+            threads=2,
+        )
     )
 
 

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from numamig.backends.linux.hints import HintClearer
 from numamig.backends.linux.hold import ProcessHold
 from numamig.backends.linux.hugetlb import HugetlbSizes, read_hugetlb_sizes
 from numamig.backends.linux.maps import Span, parse_maps, parse_spans, read_maps
-from numamig.backends.linux.pagereaders import read_runs
+from numamig.backends.linux.pagemap import Pagemap
+from numamig.backends.linux.pagereaders import OpenPagemap, read_runs
 from numamig.backends.linux.procfs import read_process
 from numamig.backends.linux.readers import Readers
 from numamig.backends.linux.roster import Roster
@@ -106,22 +107,21 @@ class LinuxBackend:
         return process
 
     def hold(self, process: Process) -> ProcessHold:
-        return ProcessHold(self.proc_root, process, self._spans, self._runs, self._clock)
+        return ProcessHold(self.proc_root, process, self._page_size, self._spans, self._runs, self._clock)
 
     def regions(self, pid: int) -> Sequence[Region]:
         return list(parse_maps(read_maps(self.proc_root, pid), self._sizes(), self._page_size))
 
     def page_runs(self, pid: int, ranges: Ranges) -> Iterator[PageRuns]:
-        yield from self._runs(pid, self._spans(pid), ranges)
+        yield from self._runs(partial(Pagemap, self.proc_root, pid, self._page_size), self._spans(pid), ranges)
 
     def _spans(self, pid: int) -> list[Span]:
         return parse_spans(read_maps(self.proc_root, pid), self._sizes(), self._page_size)
 
-    def _runs(self, pid: int, spans: Sequence[Span], ranges: Ranges) -> Iterator[PageRuns]:
+    def _runs(self, open_pagemap: OpenPagemap, spans: Sequence[Span], ranges: Ranges) -> Iterator[PageRuns]:
         return read_runs(
             self.readers.current(),
-            self.proc_root,
-            pid,
+            open_pagemap,
             spans,
             ranges,
             page_size=self._page_size,

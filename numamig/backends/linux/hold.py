@@ -14,12 +14,16 @@ import os
 import select
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
-from numamig.backends.linux._errors import as_error, gone, reading_process
+from numamig.backends.linux._errors import gone, reading_process
 from numamig.backends.linux.maps import Span
+from numamig.backends.linux.pagemap import Pagemap
+from numamig.backends.linux.pagereaders import OpenPagemap
 from numamig.backends.linux.procfs import parse_stat, read_text
 from numamig.clock import Clock
+from numamig.errors import RefusedError
 from numamig.model.pages import PageRuns, Ranges
 from numamig.model.process import Process
 
@@ -38,27 +42,31 @@ class ProcessHold:
         self,
         proc_root: Path,
         process: Process,
+        page_size: int,
         spans: Callable[[int], Sequence[Span]],
-        runs: Callable[[int, Sequence[Span], Ranges], Iterator[PageRuns]],
+        runs: Callable[[OpenPagemap, Sequence[Span], Ranges], Iterator[PageRuns]],
         clock: Clock,
     ) -> None:
         """
+        :param page_size: bytes of a base page
         :param spans: reads where a process has mappings
         :param runs: looks at its pages there
         """
         self.pid = process.pid
+        self._proc_root = proc_root
+        self._page_size = page_size
         self._read_spans = spans
         self._runs = runs
         self._clock = clock
         self._spans: tuple[int, Sequence[Span]] | None = None
         """When they were read, and what was mapped then."""
         self._folder = f"{proc_root}/{process.pid}"
-        descriptors: list[int] = []
-        self._close = weakref.finalize(self, _close, descriptors)
+        held = ExitStack()
+        self._close = weakref.finalize(self, held.close)
         try:
             with reading_process(self.pid):
-                self._ended = self._watch(descriptors)
-            self._pagemap = self._hold_memory(descriptors)
+                self._ended = self._watch(held)
+            self._pagemap = self._hold_memory(held)
             # Only now that it is held does its start time say that it is the one that was meant.
             stat = parse_stat(read_text(f"{self._folder}/stat", self.pid))
             if stat.start_time != process.start_time or stat.ended:
@@ -68,8 +76,8 @@ class ProcessHold:
             self.close()
             raise
 
-    def _watch(self, descriptors: list[int]) -> Callable[[], bool]:
-        """Whether it ended, asked of a descriptor that is added to ``descriptors``."""
+    def _watch(self, held: ExitStack) -> Callable[[], bool]:
+        """Whether it ended, asked of a descriptor that ``held`` closes."""
         try:
             pidfd = os.pidfd_open(self.pid)
         except OSError as error:
@@ -78,31 +86,23 @@ class ProcessHold:
             if error.errno not in (errno.ENOSYS, errno.EPERM):
                 raise
         else:
-            descriptors.append(pidfd)
+            held.callback(os.close, pidfd)
             return lambda: _readable(pidfd)
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        descriptors.append(folder)
+        held.callback(os.close, folder)
         return lambda: _ended(folder)
 
-    def _hold_memory(self, descriptors: list[int]) -> int | None:
+    def _hold_memory(self, held: ExitStack) -> Pagemap | None:
         """Its pagemap; None where it is not ours to look at: then an exec is not noticed, and nothing can be chosen."""
         try:
-            pagemap = os.open(f"{self._folder}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+            return held.enter_context(Pagemap(self._proc_root, self.pid, self._page_size))
+        except RefusedError:
             return None
-        descriptors.append(pagemap)
-        return pagemap
 
     def check(self) -> None:
         if self._ended():
             raise gone(self.pid, "has ended")
-        if self._pagemap is None:
-            return
-        try:
-            held = os.pread(self._pagemap, 8, 0)
-        except OSError as error:
-            raise as_error(self.pid, error) from error
-        if not held:
+        if self._pagemap is not None and not self._pagemap.alive():
             raise gone(self.pid, "replaced its memory (exec)")
 
     def page_runs(self, ranges: Ranges) -> Iterator[PageRuns]:
@@ -111,7 +111,13 @@ class ProcessHold:
         now = self._clock.now_ns()
         if self._spans is None or now - self._spans[0] > _SPANS_KEEP_NS:
             self._spans = (now, self._read_spans(self.pid))
-        return self._runs(self.pid, self._spans[1], ranges)
+        return self._runs(self._open_pagemap, self._spans[1], ranges)
+
+    def _open_pagemap(self) -> AbstractContextManager[Pagemap]:
+        """The one that is held: no other process is ever looked at through it."""
+        if self._pagemap is None:
+            return Pagemap(self._proc_root, self.pid, self._page_size)
+        return nullcontext(self._pagemap)
 
     def close(self) -> None:
         self._close()
@@ -136,8 +142,3 @@ def _readable(pidfd: int) -> bool:
     poll = select.poll()  # unlike select(), for descriptors beyond 1023 too; one for each of several threads
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _close(descriptors: list[int]) -> None:
-    while descriptors:
-        os.close(descriptors.pop())

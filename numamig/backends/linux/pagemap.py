@@ -70,6 +70,11 @@ class Pagemap:
     ) -> None:
         os.close(self._descriptor)
 
+    def alive(self) -> bool:
+        """Whether the memory that was opened is still that of a process."""
+        with reading_process(self.pid):
+            return bool(os.pread(self._descriptor, 8, 0))
+
     def read(self, chunk: Chunk, entries: NDArray[np.uint64]) -> None:
         """Fill ``entries``, shape (chunk.slots,), with the entry of the first page of each slot."""
         view = entries.data.cast("B")

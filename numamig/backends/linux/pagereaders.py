@@ -11,7 +11,7 @@ import errno
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -48,6 +48,8 @@ HUGE: Final = 1 << 14
 
 Ask = Callable[[int, NDArray[np.uint64]], MovePagesReturn]
 """move_pages(pid, addresses) that only asks."""
+OpenPagemap = Callable[[], AbstractContextManager[Pagemap]]
+"""Opens the pagemap of a process, or hands out one that is open."""
 
 
 class KeyRuns(NamedTuple):
@@ -122,8 +124,7 @@ class KeyReader(Protocol):
 
 def read_runs(
     reader: KeyReader,
-    proc_root: Path,
-    pid: int,
+    open_pagemap: OpenPagemap,
     spans: Sequence[Span],
     ranges: Ranges,
     *,
@@ -133,7 +134,8 @@ def read_runs(
 ) -> Iterator[PageRuns]:
     """Present pages of the ranges, a chunk at a time, ascending; chunks without any are left out.
 
-    :param spans: where ``pid`` has mappings, read just before
+    :param open_pagemap: opens that of the process; left when the last page was read
+    :param spans: where the process has mappings, read just before
     :param threads: how many chunks may be read at the same time
     :raises TargetGone: the process ended, or replaced its memory
     :raises RefusedError: the caller may not look
@@ -186,7 +188,7 @@ def read_runs(
         if not hole:
             runs.add(block, reader.keys(pagemap, block, entries, scratch))
 
-    with Pagemap(proc_root, pid, page_size) as pagemap:
+    with open_pagemap() as pagemap:
         for runs in _in_order(look, cut_into_chunks(looks, huge_page_size, skip), threads):
             if len(runs):
                 yield runs

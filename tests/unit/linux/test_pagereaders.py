@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,13 @@ def look(backend: LinuxBackend, reader: KeyReader, ranges: Ranges, pid: int = ME
     spans = parse_spans(read_maps(backend.proc_root, pid), backend._sizes(), PAGE)
     return PageRuns.concatenate(
         read_runs(
-            reader, backend.proc_root, pid, spans, ranges, page_size=PAGE, huge_page_size=HUGE_PAGE, threads=threads
+            reader,
+            partial(Pagemap, backend.proc_root, pid, PAGE),
+            spans,
+            ranges,
+            page_size=PAGE,
+            huge_page_size=HUGE_PAGE,
+            threads=threads,
         )
     )
 
