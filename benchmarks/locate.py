@@ -81,7 +81,7 @@ def locate_by(reader: KeyReader, backend: LinuxBackend, held: Held, span: tuple[
 
     def read() -> PageRuns:
         spans = parse_spans(read_maps(_PROC, held.pid), backend._sizes(), PAGE)  # noqa: SLF001
-        opened = partial(Pagemap, _PROC, held.pid, PAGE)
+        opened = partial(pagemap.Pagemap, _PROC, held.pid, PAGE)
         return PageRuns.concatenate(
             read_runs(reader, opened, spans, [span], page_size=PAGE, huge_page_size=topology.huge_page_size)
         )
