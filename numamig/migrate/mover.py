@@ -137,9 +137,10 @@ class _BatchMove:
         """Book what one call says of ``pending``; returns what it did not try and what may still be."""
         target = self._batch.target[pending]
         moved = answer.status == target
-        self._outcome[pending[moved]] = Outcome.MOVED
-        if answer.returned == 0 and bool(moved.all()):
+        if answer.returned == 0 and moved.all():
+            self._outcome[pending] = Outcome.MOVED
             return pending[:0]
+        self._outcome[pending[moved]] = Outcome.MOVED
         shared = answer.status == -errno.EACCES
         self._outcome[pending[shared]] = Outcome.SHARED
         tried, reason = self._failing_run(answer, target)

@@ -147,9 +147,10 @@ class Chooser:
 
     def _cut(self, runs: PageRuns, wanted: int, *, first: bool) -> tuple[PageRuns, int | None]:
         """The first ``wanted`` bytes of the runs in whole folios, and the address where it was cut, if it was."""
-        total = np.cumsum(runs.size_bytes)
-        if not len(total) or total[-1] <= wanted:
+        size = runs.size_bytes
+        if int(size.sum()) <= wanted:
             return runs, None
+        total = np.cumsum(size)
         last = int(np.searchsorted(total, wanted, side="right"))
         before = int(total[last - 1]) if last else 0
         page_size = int(runs.page_size[last])
@@ -176,7 +177,7 @@ def _each_once(runs: PageRuns, cursor: int) -> PageRuns:
     A run may begin below the cursor (a huge page does not end where a range does), and two ranges within one huge
     page both show it.
     """
-    if not len(runs):
+    if not len(runs) or (runs.address[0] >= cursor and (runs.address[1:] >= runs.end[:-1]).all()):
         return runs
     before = np.maximum.accumulate(np.concatenate(([np.uint64(cursor)], runs.end[:-1])))
     behind = np.where(before > runs.address, before - runs.address, np.uint64(0)).astype(np.int64)

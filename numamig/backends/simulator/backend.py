@@ -225,6 +225,15 @@ class SimulatorBackend:
             return PageRuns.empty(), seen
         self.machine.clock.sleep_ns(self.machine.costs.looking(high - low))
         node, flags = backing.node[low:high], backing.flags[low:high]
+        start = region.start + low * PAGE
+        if node[0] == node[-1] and (node == node[0]).all() and not flags.any():  # the whole of it in one run
+            there = 0 if node[0] == ABSENT else 1
+            return PageRuns(
+                np.full(there, start, np.uint64),
+                np.full(there, PAGE),
+                np.full(there, high - low),
+                np.full(there, node[0], np.int16),
+            ), region.start + high * PAGE
         kind = node.astype(np.int16)
         kind[flags & _HUGE_FLAG != 0] |= 256
         absent = (node == ABSENT) | (flags & _ZERO_FLAG != 0)

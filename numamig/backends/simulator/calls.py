@@ -51,10 +51,58 @@ def move_pages(
     if nodes is None:
         status[:] = _Pages.find(machine, process, addresses).where()
         return MovePagesReturn(0, 0, status), machine.costs.asking(len(addresses))
+    if _in_one_go(machine, process, addresses, nodes, status):
+        pages = len(addresses)
+        return MovePagesReturn(0, 0, status), machine.costs.moving(pages, 0, 0, 1, pages * PAGE)
     move = _Move(machine, process, addresses, nodes, status, bool(flags & MPOL_MF_MOVE_ALL))
     returned = move.run()
     answer = MovePagesReturn(-1, -returned, status) if returned < 0 else MovePagesReturn(returned, 0, status)
     return answer, move.cost_ns()
+
+
+def _in_one_go(
+    machine: Machine,
+    process: SimProcess,
+    addresses: NDArray[np.uint64],
+    nodes: NDArray[np.int32],
+    status: NDArray[np.int32],
+) -> bool:
+    """Move neighbouring small pages, on one node and without anything that could go wrong, as one slice.
+
+    :returns: False, with nothing done, where they are not all like that
+    """
+    pages = len(addresses)
+    if not pages or len(nodes) != pages:
+        return False
+    start, target = int(addresses[0]), int(nodes[0])
+    region = process.region_at(start)
+    node = machine.nodes.get(target)
+    if region is None or node is None or node.total_pages == 0 or region.kind is RegionKind.SPECIAL or start % PAGE:
+        return False
+    first = (start - region.start) // PAGE
+    here = slice(first, first + pages)
+    allowed = process.mems_allowed
+    backing = region.backing
+    where = backing.node[here]
+    if (
+        len(where) < pages
+        or (allowed is not None and target not in allowed)
+        or node.free_pages - node.reserve_pages < pages
+        or where[0] in (target, ABSENT)
+        or backing.flags[here].any()
+        or not (where == where[0]).all()
+        or (backing.sharers[here] > 1).any()
+        or not (nodes == target).all()
+        or int(addresses[-1]) - start != (pages - 1) * PAGE
+        or not (addresses[1:] - addresses[:-1] == PAGE).all()
+    ):
+        return False
+    machine.nodes[int(where[0])].free_pages += pages
+    node.free_pages -= pages
+    where[:] = target
+    machine.vmstat["pgmigrate_success"] += pages
+    status[:] = target
+    return True
 
 
 def clear_hints(machine: Machine, process: SimProcess, addresses: NDArray[np.uint64]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -110,6 +111,11 @@ class SimProcess:
     zombie: bool = False
     mems_allowed: frozenset[int] | None = None
     """Its cpuset; None allows every node."""
+
+    def region_at(self, address: int) -> SimRegion | None:
+        """The region that an address lies in."""
+        number = bisect.bisect_right(self.regions, address, key=lambda region: region.start) - 1
+        return self.regions[number] if number >= 0 and address < self.regions[number].end else None
 
     @property
     def resident_pages(self) -> int:
