@@ -108,7 +108,7 @@ class PageRuns:
         if len(self) == 1:
             count, each = int(self.count[0]), int(self.page_size[0])
             start = int(self.address[0])
-            address = np.arange(start, start + count * each, each, np.uint64)
+            address = np.arange(start, start + count * each, each, dtype=np.uint64)
             return address, np.full(count, each), np.full(count, self.node[0])
         which = np.repeat(np.arange(len(self)), self.count)
         first = np.cumsum(self.count) - self.count
