@@ -16,20 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numamig.backends.linux.frames import UNCLEAR, FrameTable
+from numamig.backends.linux.keys import ABSENT, HUGE, KeyRuns, Keys
 from numamig.backends.linux.looks import Chunk
 from numamig.backends.linux.ownpages import ZeroFrames
 from numamig.backends.linux.pagemap import EXCLUSIVE, PFN_MASK, PRESENT, Pagemap
-from numamig.backends.linux.pagereaders import (
-    ABSENT,
-    HUGE,
-    Ask,
-    Entries,
-    KeyRuns,
-    Keys,
-    Scratch,
-    ask_nodes,
-    whole_huge_pages,
-)
+from numamig.backends.linux.pagereaders import Ask, Entries, Scratch, ask_nodes, whole_huge_pages
 
 __all__ = ["FrameReader", "PageFlags"]
 

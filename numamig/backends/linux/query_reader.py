@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from numamig.backends.linux.keys import ABSENT, HUGE
 from numamig.backends.linux.looks import Chunk
 from numamig.backends.linux.pagemap import PRESENT, Pagemap
-from numamig.backends.linux.pagereaders import ABSENT, HUGE, Ask, Entries, Scratch, ask_nodes, whole_huge_pages
+from numamig.backends.linux.pagereaders import Ask, Entries, Scratch, ask_nodes, whole_huge_pages
 
 __all__ = ["QueryReader"]
 

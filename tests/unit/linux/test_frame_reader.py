@@ -12,9 +12,10 @@ import pytest
 from numamig.backends.base import MovePagesReturn
 from numamig.backends.linux.frame_reader import FrameReader, PageFlags
 from numamig.backends.linux.frames import UNCLEAR, FrameTable, ZoneSpan, build_table
+from numamig.backends.linux.keys import ABSENT, HUGE, KeyRuns
 from numamig.backends.linux.looks import Chunk
 from numamig.backends.linux.ownpages import ZeroFrames
-from numamig.backends.linux.pagereaders import ABSENT, HUGE, Entries, KeyRuns, Scratch
+from numamig.backends.linux.pagereaders import Entries, Scratch
 from numamig.model.pages import UNKNOWN_NODE
 
 PAGE, HUGE_PAGE = 4096, 2 << 20

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from numamig.backends.linux.keys import ABSENT, HUGE, KeyRuns, join_runs
 from numamig.backends.linux.looks import Chunk, cut_into_blocks, cut_into_chunks, plan_looks
-from numamig.backends.linux.pagereaders import ABSENT, HUGE, KeyRuns, join_runs
 from numamig.model.pages import UNKNOWN_NODE, PageRuns
 
 PAGE, HUGE_PAGE = 4096, 2 << 20

@@ -20,10 +20,11 @@ import pytest
 
 from numamig.backends.base import MovePagesReturn
 from numamig.backends.linux.backend import LinuxBackend
+from numamig.backends.linux.keys import ABSENT
 from numamig.backends.linux.maps import parse_spans, read_maps
 from numamig.backends.linux.ownpages import OwnPages, private_pages
 from numamig.backends.linux.pagemap import EXCLUSIVE, Pagemap
-from numamig.backends.linux.pagereaders import ABSENT, KeyReader, ask_nodes, read_runs
+from numamig.backends.linux.pagereaders import KeyReader, ask_nodes, read_runs
 from numamig.errors import BackendError, RefusedError, TargetGone
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges
 from numamig.model.process import Region, RegionKind
