@@ -212,7 +212,7 @@ def _figures(movers: Movers, rounds: int) -> dict[str, object]:
 
 def main() -> int:
     parser = arguments("Moving pages, against C and against migratepages.", rounds=7)
-    parser.add_argument("--size-pages", type=int, default=16384, help="pages that move (%(default)s)")
+    parser.add_argument("--size-pages", type=int, default=32768, help="pages that move (%(default)s)")
     asked = parser.parse_args()
     try:
         print_result(measure(asked.size_pages, asked.rounds), as_json=asked.json)

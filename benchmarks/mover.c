@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 struct part {
 	long pid, batch, count;
 	uint64_t start;
-	int node;
+	int node, number, bound;
 	long left;
 };
 
@@ -32,6 +33,13 @@ static uint64_t now_ns(void)
 static void *move_part(void *argument)
 {
 	struct part *part = argument;
+	cpu_set_t cpus;
+
+	/* Each thread on a CPU of its own, as numamig's are. */
+	CPU_ZERO(&cpus);
+	CPU_SET(part->number % sysconf(_SC_NPROCESSORS_ONLN), &cpus);
+	if (part->bound)
+		sched_setaffinity(0, sizeof cpus, &cpus);
 	void **pages = malloc(part->batch * sizeof *pages);
 	int *nodes = malloc(part->batch * sizeof *nodes);
 	int *status = malloc(part->batch * sizeof *status);
@@ -63,7 +71,7 @@ int main(int argc, char **argv)
 		for (long t = 0; t < threads; t++) {
 			long first = pages * t / threads, end = pages * (t + 1) / threads;
 			parts[t] = (struct part){atol(argv[2]), atol(argv[5]), end - first,
-				strtoull(argv[3], NULL, 0) + first * 4096, atoi(argv[6]), 0};
+				strtoull(argv[3], NULL, 0) + first * 4096, atoi(argv[6]), (int)t, threads > 1, 0};
 			pthread_create(&ids[t], NULL, move_part, &parts[t]);
 		}
 		for (long t = 0; t < threads; t++) {

@@ -39,11 +39,9 @@ __all__ = ["command", "exit_code"]
 @click.option("--kind", metavar="KINDS", help="Only regions of these kinds: anon, heap, stack, file, shmem, hugetlb.")
 @click.option("--shared", "move_shared", is_flag=True, help="Move pages that other processes map too.")
 @click.option(
-    "--pages", type=click.IntRange(1, 1 << 20), default=DEFAULT_BATCH_PAGES, show_default=True, help="Pages in a step."
+    "--pages", type=click.IntRange(1, 1 << 20), default=DEFAULT_BATCH_PAGES, show_default=True, help="Pages in a call."
 )
-@click.option(
-    "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Calls made at the same time."
-)
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Calls at the same time.")
 @click.option("--budget", metavar="TIME", help="Steer the size of steps so that a call takes about this long: 5ms.")
 @click.option("--rate", metavar="RATE", help="Move at most this much: 200MiB/s.")
 @click.option(

@@ -113,9 +113,10 @@ class Job:
         try:
             self._hold.check()  # a pid may be another's by now, and the memory another program's
             low = self._chooser.place.cursor
-            batch = self._chooser.next_batch(self.pacer.batch_pages)
+            most_pages = self.pacer.batch_pages * self.request.threads
+            batch = self._chooser.next_batch(most_pages)
             if self._ahead and self.state is JobState.RUNNING:
-                self._chooser.choose_ahead(self.pacer.batch_pages)
+                self._chooser.choose_ahead(most_pages)
             result = self._move(batch) if len(batch) else None
             self._settle_passed_over(low)
         except TargetGone as error:
@@ -233,7 +234,8 @@ class Job:
 
     def _pace(self, result: BatchResult, elapsed_ns: int) -> int:
         moved = result.outcomes[Outcome.MOVED] * self.plan.page_size
-        return self.pacer.after_batch(result.outcomes.total, max(result.call_ns), moved, elapsed_ns)
+        pages = -(-result.outcomes.total // self.request.threads)
+        return self.pacer.after_batch(pages, max(result.call_ns), moved, elapsed_ns)
 
     def _end_pass(self) -> list[Event]:
         busy = LeftPages.joined(self._left)

@@ -53,11 +53,11 @@ class Request:
     shared: bool = False
     """Move pages that other processes map too (MPOL_MF_MOVE_ALL)."""
     batch_pages: int = DEFAULT_BATCH_PAGES
-    """Base pages in a step; the start value where a budget steers it."""
+    """Base pages in a call; the start value where a budget steers it."""
     budget_ns: int | None = None
     """Wanted duration of a call; steers the size of batches."""
     rate: int | None = None
     """Bytes per second, at most."""
     retry: Retry = Retry()
     threads: int = 1
-    """Calls made at the same time, each for a part of the batch."""
+    """Calls made at the same time in a step, each of ``batch_pages``."""

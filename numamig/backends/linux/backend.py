@@ -7,7 +7,9 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property, partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +146,9 @@ class LinuxBackend:
         with self._lock:
             if self._pool is None or self._pool_size < len(calls):
                 # Those still at work in the smaller pool finish there.
-                self._pool = ThreadPoolExecutor(len(calls), "numamig-move")
+                self._pool = ThreadPoolExecutor(
+                    len(calls), "numamig-move", initializer=_take_part_of_cpus, initargs=(count(), len(calls))
+                )
                 self._pool_size = len(calls)
             pool = self._pool
         waiting = [pool.submit(self.move_pages, *call) for call in calls]
@@ -187,3 +191,14 @@ class LinuxBackend:
         from numamig.backends.linux.doctor import diagnose
 
         return diagnose(self)
+
+
+def _take_part_of_cpus(numbers: Iterator[int], threads: int) -> None:
+    """Bind the calling thread to its share of the CPUs that it may run on.
+
+    Across nodes the scheduler is in no hurry to part two threads that were started on one CPU
+    (kernel/sched/fair.c, ``adjust_numa_imbalance``), and together they would take as long as one.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    with suppress(OSError):  # a CPU went offline, or a cpuset changed: then the scheduler has to do
+        os.sched_setaffinity(0, cpus[next(numbers) % threads :: threads] or cpus)
