@@ -198,8 +198,8 @@ class ClearsHints(Protocol):
     def clear_hints(self, pid: int, addresses: NDArray[np.uint64]) -> bool:
         """Have the process fault each of these pages once, as if it had read them: then move_pages sees them again.
 
-        Only ever for pages that a page reader has just shown present: an absent one would be made present. The fault
-        may itself move the page to the node of the CPU that this runs on.
+        Only ever for pages that a page reader has just shown present: an absent one would be made present. No page is
+        moved by that.
 
         :param addresses: shape (pages,)
         :returns: False where that is not allowed, or could do harm, and nothing was touched

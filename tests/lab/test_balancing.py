@@ -40,10 +40,17 @@ def marked(workshop: LabWorkshop) -> LabTarget:
     """A process whose pages on node 0 are marked, and stay so: it is stopped, and balancing is off again."""
     target = workshop.start(Area(PAGES, 0))
     before = numa_pte_updates()
+
+    def scanned() -> bool:
+        # The counter is the whole machine's, and we are scanned too; where marks can be seen, they are counted.
+        if is_old():
+            return hidden(workshop, target) > PAGES * 3 // 4
+        return numa_pte_updates() > before + 4 * PAGES
+
     SWITCH.write_text("1")
     try:
         target.tell("!")
-        while numa_pte_updates() < before + PAGES * 3 // 4:
+        while not scanned():
             time.sleep(0.05)
     finally:
         SWITCH.write_text("0")
@@ -100,5 +107,17 @@ def test_without_page_frames_they_are_asked_for_once_more(
     # Only what is on node 0 is to move, and of the hidden pages that is not known before their marks are gone.
     job = migrate(workshop, marked, 2, sources=(0,))
     at = marked.pages_by_node(0)
-    assert job.outcomes[Outcome.MOVED] == at[2]
-    assert 0 not in at
+    assert counts(job) == {"moved": PAGES}
+    assert at == {2: PAGES}
+
+
+def test_clearing_marks_moves_nothing(workshop: LabWorkshop, marked: LabTarget) -> None:
+    where = marked.starts[0] + np.arange(PAGES, dtype=np.uint64) * PAGE
+    for cpu in sorted(os.sched_getaffinity(0)):
+        os.sched_setaffinity(0, {cpu})
+        try:
+            assert workshop.backend.clear_hints(marked.pid, where)
+        finally:
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        assert marked.pages_by_node(0) == {0: PAGES}
+        assert hidden(workshop, marked) == 0

@@ -18,7 +18,14 @@ from numamig.backends.base import MPOL_MF_MOVE, UNWRITTEN, MovePagesReturn
 from numamig.backends.linux._ffi import ffi as _untyped_ffi
 from numamig.errors import RefusedError
 
-__all__ = ["MOVE_PAGES_NUMBERS", "move_pages", "read_a_byte_of_each", "syscall_number"]
+__all__ = [
+    "MOVE_PAGES_NUMBERS",
+    "SET_MEMPOLICY_NUMBERS",
+    "allocate_locally",
+    "move_pages",
+    "read_a_byte_of_each",
+    "syscall_number",
+]
 
 MOVE_PAGES_NUMBERS = {
     "x86_64": 279,
@@ -66,6 +73,28 @@ def syscall_number(machine: str | None = None, *, word_bits: int | None = None) 
             hint="supported, 64-bit only: " + ", ".join(MOVE_PAGES_NUMBERS),
         )
     return number
+
+
+SET_MEMPOLICY_NUMBERS = {
+    "x86_64": 238,
+    "aarch64": 237,
+    "riscv64": 237,
+    "loongarch64": 237,
+    "ppc64le": 261,
+    "s390x": 270,
+}
+"""The same for set_mempolicy."""
+_MPOL_LOCAL = 4
+
+
+def allocate_locally() -> bool:
+    """Give the calling thread the policy MPOL_LOCAL, in place of whatever it has; whether that worked.
+
+    New memory of ours comes from where it came from by default. But NUMA faults that this thread takes then move no page:
+    the policy asks for no migration on fault. Source: set_mempolicy(2), mm/mempolicy.c ``mpol_misplaced``.
+    """
+    number = SET_MEMPOLICY_NUMBERS.get(platform.machine())
+    return number is not None and _libc.syscall(number, _MPOL_LOCAL, 0, _ffi.NULL, _ffi.NULL, _ffi.NULL, 0) == 0
 
 
 _number: int | None = None
