@@ -90,8 +90,8 @@ _MPOL_LOCAL = 4
 def allocate_locally() -> bool:
     """Give the calling thread the policy MPOL_LOCAL, in place of whatever it has; whether that worked.
 
-    New memory of ours comes from where it came from by default. But NUMA faults that this thread takes then move no page:
-    the policy asks for no migration on fault. Source: set_mempolicy(2), mm/mempolicy.c ``mpol_misplaced``.
+    New memory comes from where it came from by default. But NUMA faults that this thread takes then move no page: the
+    policy asks for no migration on fault. Source: set_mempolicy(2), mm/mempolicy.c ``mpol_misplaced``.
     """
     number = SET_MEMPOLICY_NUMBERS.get(platform.machine())
     return number is not None and _libc.syscall(number, _MPOL_LOCAL, 0, _ffi.NULL, _ffi.NULL, _ffi.NULL, 0) == 0
