@@ -92,8 +92,9 @@ def test_watermarks_are_those_of_zoneinfo(backend: LinuxBackend) -> None:
 @pytest.fixture
 def pool_of_node_1() -> Iterator[Path]:
     path = NODES / "node1/hugepages/hugepages-2048kB/nr_hugepages"
+    before = path.read_text()
     yield path
-    path.write_text("0")
+    path.write_text(before)
 
 
 def test_a_pool_grows_on_the_node_it_was_asked_of(backend: LinuxBackend, pool_of_node_1: Path) -> None:
