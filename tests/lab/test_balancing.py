@@ -42,15 +42,18 @@ def marked(workshop: LabWorkshop) -> LabTarget:
     before = numa_pte_updates()
 
     def scanned() -> bool:
-        # The counter is the whole machine's, and we are scanned too; where marks can be seen, they are counted.
+        # The counter is the whole machine's, and we are scanned too; where marks can be seen, they are counted. Elsewhere
+        # all that matters is that there are some.
         if is_old():
             return hidden(workshop, target) > PAGES * 3 // 4
-        return numa_pte_updates() > before + 4 * PAGES
+        return numa_pte_updates() > before + PAGES // 2
 
     SWITCH.write_text("1")
     try:
         target.tell("!")
+        until = time.monotonic() + 120
         while not scanned():
+            assert time.monotonic() < until, "NUMA balancing marks nothing"
             time.sleep(0.05)
     finally:
         SWITCH.write_text("0")
