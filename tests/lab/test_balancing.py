@@ -42,8 +42,8 @@ def marked(workshop: LabWorkshop) -> LabTarget:
     before = numa_pte_updates()
 
     def scanned() -> bool:
-        # The counter is the whole machine's, and we are scanned too; where marks can be seen, they are counted. Elsewhere
-        # all that matters is that there are some.
+        # The counter is the whole machine's, and we are scanned too; where marks can be seen, they are counted.
+        # Elsewhere all that matters is that there are some.
         if is_old():
             return hidden(workshop, target) > PAGES * 3 // 4
         return numa_pte_updates() > before + PAGES // 2
