@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +47,9 @@ class HintClearer:
             return True
         if self._somebody_watches():
             return False
-        answers: list[int] = []
         # In a thread of its own, with a policy of its own: by default the fault would move the page to our CPU's node.
-        reader = threading.Thread(target=_read_in_place, args=(pid, addresses, answers), name="numamig-hints")
-        reader.start()
-        reader.join()
-        number = answers[0]
+        with ThreadPoolExecutor(1, "numamig-hints") as reader:
+            number = reader.submit(_read_in_place, pid, addresses).result()
         if number == errno.ESRCH:
             raise gone(pid)
         return number == 0
@@ -64,8 +61,8 @@ class HintClearer:
         return self._watched[1]
 
 
-def _read_in_place(pid: int, addresses: NDArray[np.uint64], answers: list[int]) -> None:
-    answers.append(read_a_byte_of_each(pid, addresses) if allocate_locally() else errno.EPERM)
+def _read_in_place(pid: int, addresses: NDArray[np.uint64]) -> int:
+    return read_a_byte_of_each(pid, addresses) if allocate_locally() else errno.EPERM
 
 
 def userfaultfd_open(proc_root: Path) -> bool:
