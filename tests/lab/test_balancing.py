@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from numamig.backends.linux.query_reader import QueryReader
+from numamig.model.nodeset import parse_ranges
 from numamig.model.outcome import Outcome
 from numamig.model.pages import UNKNOWN_NODE, PageRuns
 from numamig.testing import Area
@@ -30,6 +31,10 @@ def numa_pte_updates() -> int:
     return int(next(line for line in lines if line.startswith("numa_pte_updates ")).split()[1])
 
 
+def cpus_of(node: int) -> set[int]:
+    return set(parse_ranges(Path(f"/sys/devices/system/node/node{node}/cpulist").read_text().strip()))
+
+
 def statuses(workshop: LabWorkshop, target: LabTarget) -> np.ndarray:
     where = target.starts[0] + np.arange(PAGES, dtype=np.uint64) * PAGE
     return workshop.backend.move_pages(target.pid, where, None).status
@@ -39,6 +44,8 @@ def statuses(workshop: LabWorkshop, target: LabTarget) -> np.ndarray:
 def marked(workshop: LabWorkshop) -> LabTarget:
     """A process whose pages on node 0 are marked, and stay so: it is stopped, and balancing is off again."""
     target = workshop.start(Area(PAGES, 0))
+    # Pages that already lie where a process of one thread runs are never marked.
+    os.sched_setaffinity(target.pid, set(range(os.cpu_count() or 1)) - cpus_of(0))
     before = numa_pte_updates()
 
     def scanned() -> bool:
