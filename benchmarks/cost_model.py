@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.cost_rows import GIGABYTE, ROWS, Quantity, Row
-from numamig.backends.simulator.costs import BATCH_PAGES, Conditions, CostModel, Load
+from numamig.backends.simulator.costs import Conditions, CostModel, Load
+from numamig.backends.simulator.kernels import KERNELS
 from numamig.errors import UsageError
 from numamig.units import format_bytes, parse_size
 
@@ -36,6 +37,7 @@ FIRST_GUESS = {
     "settling_bytes": 7e7,
 }
 """The parameters that are fitted, and where the fit sets out from."""
+_KERNELS = sorted(name for name in KERNELS if name.startswith("linux-"))
 _ROUNDS = 200
 _STEP = 1e-5
 _CLOSE = 1e-9
@@ -123,7 +125,7 @@ def predict(asked: argparse.Namespace) -> dict[str, object]:
         victim_cpus=asked.victim_cpus,
         copy_threads=asked.threads,
         mappers=asked.mappers,
-        batch_pages=BATCH_PAGES[asked.kernel],
+        batch_pages=KERNELS[asked.kernel].batch_pages,
         copied_before_bytes=float("inf") if asked.settled else 0,
     )
     call = model.duration(load, conditions)
@@ -210,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--victim-cpus", type=_count_from_zero, default=0, metavar="N", help="that run the process (%(default)s)"
     )
     asking.add_argument("--mappers", type=_mappers, default=1.0, help="page tables that map a page (%(default)s)")
-    asking.add_argument("--kernel", choices=sorted(BATCH_PAGES), default="linux-6.12", help="(%(default)s)")
+    asking.add_argument("--kernel", choices=_KERNELS, default="linux-6.12", help="(%(default)s)")
     asking.add_argument("--settled", action="store_true", help="a call soon after others, instead of after a pause")
     for command in (fitting, asking):
         command.add_argument("--json", action="store_true", help="print JSON and nothing else to standard output")

@@ -7,17 +7,8 @@ from numpy.typing import NDArray
 
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.kernels import KERNELS
-from numamig.backends.simulator.machine import (
-    ABSENT,
-    PAGE,
-    Backing,
-    Caller,
-    Flag,
-    Machine,
-    SimNode,
-    SimProcess,
-    SimRegion,
-)
+from numamig.backends.simulator.machine import Caller, Machine, SimProcess, SimRegion
+from numamig.backends.simulator.memory import ABSENT, PAGE, Backing, Flag, SimNode
 from numamig.model.process import RegionKind
 
 __all__ = ["PID", "START", "add_process", "machine", "pages_by_node"]
@@ -46,7 +37,7 @@ def add_process(
     address = START
     for layout in layouts:
         backing = Backing.untouched(len(layout))
-        backend.machine.place(backing, 0, np.asarray(layout, np.uint8), Flag.HUGE if huge else 0)
+        backend.machine.place(backing, 0, np.asarray(layout, np.uint8), Flag.LARGE if huge else 0)
         process.regions.append(SimRegion(address, backing, RegionKind.ANON))
         address = -(-(address + len(layout) * PAGE + PAGE) // (2 << 20)) * (2 << 20)
         backings.append(backing)

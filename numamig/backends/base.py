@@ -18,6 +18,7 @@ from numamig.model.finding import Finding
 from numamig.model.pages import PageRuns, Ranges
 from numamig.model.process import Process, ProcessFacts, Region, RegionPolicy
 from numamig.model.topology import NodeCounters, Topology
+from numamig.model.workings import Workings
 
 __all__ = [
     "MPOL_MF_MOVE",
@@ -32,6 +33,7 @@ __all__ = [
     "MovePagesReturn",
     "TellsPolicies",
     "TellsProcessFacts",
+    "TellsWorkings",
 ]
 
 MPOL_MF_MOVE = 1 << 1
@@ -229,4 +231,13 @@ class TellsPolicies(Protocol):
         :raises TargetGone: the process ended.
         :raises RefusedError: the caller may not look.
         """
+        ...
+
+
+@runtime_checkable
+class TellsWorkings(Protocol):
+    """A machine that one can look inside, as only a simulated one can be. Optional: ask with ``isinstance``."""
+
+    def workings(self) -> Workings:
+        """Where moving time goes, who holds locks, and how workloads fare; now, and without disturbing anything."""
         ...

@@ -10,7 +10,8 @@ import numpy as np
 from textual.pilot import Pilot
 
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import PAGE, Backing, Caller, Machine, SimNode, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Caller, Machine, SimProcess, SimRegion
+from numamig.backends.simulator.memory import PAGE, Backing, SimNode
 from numamig.model.process import RegionKind
 from tui.app import NumamigApp
 from tui.screens.main import MainScreen

@@ -9,20 +9,21 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, MovePagesReturn
 from numamig.backends.simulator import calls
-from numamig.backends.simulator.machine import ABSENT, HUGE_PAGES, PAGE, Flag, Machine, SimProcess, SimRegion
-from numamig.clock import VirtualClock
+from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
+from numamig.backends.simulator.memory import ABSENT, Flag
+from numamig.backends.simulator.timeline import MachineClock
 from numamig.errors import RefusedError, TargetGone
 from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
 from numamig.model.process import Process, ProcessFacts, Region, RegionKind, RegionPolicy
 from numamig.model.topology import Node, NodeCounters, Switches, Topology, Watermarks
+from numamig.model.workings import Workings
 
 __all__ = ["SimulatorBackend"]
 
 _CHUNK_PAGES = 1 << 20
-_HUGE_BYTES = HUGE_PAGES * PAGE
 # Plain numbers: looking up members of an IntFlag costs more than the array operations they are used in.
-_HUGE_FLAG = int(Flag.HUGE)
+_LARGE_FLAG = int(Flag.LARGE)
 _HINTED_FLAG = int(Flag.HINTED)
 _ZERO_FLAG = int(Flag.ZERO)
 
@@ -75,15 +76,16 @@ class SimulatorBackend:
         )
 
     @property
-    def clock(self) -> VirtualClock:
+    def clock(self) -> MachineClock:
         return self.machine.clock
 
     def topology(self) -> Topology:
+        page, huge = self.machine.page_bytes, self.machine.kernel.huge_bytes
         nodes = tuple(
-            Node(n.id, n.cpus, n.total_pages * PAGE, n.free_pages * PAGE, n.tier, n.label)
+            Node(n.id, n.cpus, n.total_pages * page, n.free_pages * page, n.tier, n.label)
             for n in sorted(self.machine.nodes.values(), key=lambda n: n.id)
         )
-        return Topology(nodes, self.machine.distances, PAGE, _HUGE_BYTES)
+        return Topology(nodes, self.machine.distances, page, huge)
 
     def processes(self) -> Sequence[Process]:
         with self.machine.lock:
@@ -108,28 +110,27 @@ class SimulatorBackend:
         for region in list(self._looked_at(pid).regions):
             if region.kind is RegionKind.SPECIAL:
                 continue
-            seen = region.start
+            seen, chunk = region.start, _CHUNK_PAGES * region.backing.page_bytes
             for start, end in clip_ranges(ranges, region.start, region.end):
-                for low in range(start, end, _CHUNK_PAGES * PAGE):
+                for low in range(start, end, chunk):
                     with self.machine.lock:
+                        self.clock.catch_up()
                         self.machine.process(pid)
-                        runs, seen = self._runs(region, low, min(end, low + _CHUNK_PAGES * PAGE), seen)
+                        runs, seen = self._runs(region, low, min(end, low + chunk), seen)
                     yield runs
 
     def move_pages(
         self, pid: int, addresses: NDArray[np.uint64], nodes: NDArray[np.int32] | None, flags: int = MPOL_MF_MOVE
     ) -> MovePagesReturn:
-        with self.machine.lock:
-            answer, cost_ns = calls.move_pages(self.machine, pid, addresses, nodes, flags)
-            self.machine.clock.sleep_ns(cost_ns)
-            return answer
+        return self.move_pages_together([MovePagesCall(pid, addresses, nodes, flags)])[0]
 
     def move_pages_together(self, calls_: Sequence[MovePagesCall]) -> list[MovePagesReturn]:
-        """In virtual time they all begin at once: the clock advances by the longest."""
+        """In virtual time they all begin at once, and share what they share."""
         with self.machine.lock:
-            answered = [calls.move_pages(self.machine, *call) for call in calls_]
-            self.machine.clock.sleep_ns(max((cost for _, cost in answered), default=0))
-            return [answer for answer, _ in answered]
+            self.clock.act()
+            answers = calls.carry_out(self.machine, calls_)
+        self.clock.wait()
+        return answers
 
     def clear_hints(self, pid: int, addresses: NDArray[np.uint64]) -> bool:
         """As reading a byte of each page would, where the caller may trace the process."""
@@ -163,19 +164,23 @@ class SimulatorBackend:
 
     def node_counters(self) -> NodeCounters:
         with self.machine.lock:
-            nodes = self.machine.nodes.values()
+            self.clock.catch_up()
+            nodes, page = self.machine.nodes.values(), self.machine.page_bytes
             return NodeCounters(
                 self.clock.now_ns(),
-                {node.id: node.free_pages * PAGE for node in nodes},
+                {node.id: node.free_pages * page for node in nodes},
                 dict(self.machine.vmstat),
                 # In the proportions of mm/page_alloc.c: low and high are a quarter and a half above min.
                 watermarks={
-                    node.id: Watermarks(*(node.reserve_pages * PAGE * quarters // 4 for quarters in (4, 5, 6)))
+                    node.id: Watermarks(*(node.reserve_pages * page * quarters // 4 for quarters in (4, 5, 6)))
                     for node in nodes
                     if node.reserve_pages
                 },
                 switches=Switches(balancing=int(self.capabilities.balancing), demotion=False),
             )
+
+    def workings(self) -> Workings:
+        return self.machine.workings()
 
     def diagnose(self) -> list[Finding]:
         """Nothing can be wrong with a machine in memory, except what its scenario takes away."""
@@ -200,7 +205,7 @@ class SimulatorBackend:
             name=process.name,
             user=process.user,
             cmdline=process.cmdline,
-            resident_bytes=process.resident_pages * PAGE,
+            resident_bytes=process.resident_pages * self.machine.page_bytes,
             threads=process.threads,
             cpu_nodes=process.cpu_nodes,
             kernel_thread=process.kernel_thread,
@@ -215,32 +220,36 @@ class SimulatorBackend:
         :returns: the pages, and the address up to which pages were shown
         """
         backing = region.backing
-        low, high = (start - region.start) // PAGE, -(-(end - region.start) // PAGE)
-        if backing.flags[low] & _HUGE_FLAG:
-            low -= low % HUGE_PAGES
-        if backing.flags[high - 1] & _HUGE_FLAG:
-            high = -(-high // HUGE_PAGES) * HUGE_PAGES
-        low = max(low, (seen - region.start) // PAGE)
+        page, folio = backing.page_bytes, backing.folio_pages
+        low, high = (start - region.start) // page, -(-(end - region.start) // page)
+        # Page tables show huge pages; smaller folios look like the pages that they are made of.
+        shown = bool(self.machine.kernel.huge_pages) and folio >= self.machine.kernel.huge_pages
+        if shown and backing.flags[low] & _LARGE_FLAG:
+            low -= low % folio
+        if shown and backing.flags[high - 1] & _LARGE_FLAG:
+            high = -(-high // folio) * folio
+        low = max(low, (seen - region.start) // page)
         if low >= high:
             return PageRuns.empty(), seen
-        self.machine.clock.sleep_ns(self.machine.costs.looking(high - low))
+        self.clock.look_ns(self.machine.costs.looking(high - low))
         node, flags = backing.node[low:high], backing.flags[low:high]
-        start = region.start + low * PAGE
+        start = region.start + low * page
         if node[0] == node[-1] and (node == node[0]).all() and not flags.any():  # the whole of it in one run
             there = 0 if node[0] == ABSENT else 1
             return PageRuns(
                 np.full(there, start, np.uint64),
-                np.full(there, PAGE),
+                np.full(there, page),
                 np.full(there, high - low),
                 np.full(there, node[0], np.int16),
-            ), region.start + high * PAGE
+            ), region.start + high * page
         kind = node.astype(np.int16)
-        kind[flags & _HUGE_FLAG != 0] |= 256
+        large = flags & _LARGE_FLAG != 0 if shown else np.zeros(len(flags), bool)
+        kind[large] |= 256
         absent = (node == ABSENT) | (flags & _ZERO_FLAG != 0)
         kind[absent] = -1
         if not self.machine.caller.sys_admin and not self.machine.kernel.sees_hinted:
             hidden = (flags & _HINTED_FLAG != 0) & ~absent
-            kind[hidden] = np.where(flags[hidden] & _HUGE_FLAG != 0, -3, -2)
+            kind[hidden] = np.where(large[hidden], -3, -2)
         first = np.concatenate(([0], np.flatnonzero(np.diff(kind)) + 1))
         pages = np.diff(np.concatenate((first, [high - low])))
         kinds = kind[first]
@@ -248,9 +257,9 @@ class SimulatorBackend:
         first, pages, kinds = first[keep], pages[keep], kinds[keep]
         huge = (kinds == -3) | ((kinds > 0) & (kinds & 256 != 0))
         runs = PageRuns(
-            address=(region.start + (low + first) * PAGE).astype(np.uint64),
-            page_size=np.where(huge, _HUGE_BYTES, PAGE).astype(np.int64),
-            count=np.where(huge, pages // HUGE_PAGES, pages).astype(np.int64),
+            address=(region.start + (low + first) * page).astype(np.uint64),
+            page_size=np.where(huge, folio * page, page).astype(np.int64),
+            count=np.where(huge, pages // folio, pages).astype(np.int64),
             node=np.where(kinds < 0, UNKNOWN_NODE, kinds & 255).astype(np.int16),
         )
-        return runs, region.start + high * PAGE
+        return runs, region.start + high * page

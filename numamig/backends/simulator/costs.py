@@ -9,21 +9,15 @@ figure, fitted or not; docs/simulator.md explains the terms.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from types import MappingProxyType
 from typing import TypeVar
 
-__all__ = ["BATCH_PAGES", "Conditions", "CostModel", "Duration", "Load", "Parameter"]
+__all__ = ["Conditions", "CostModel", "Duration", "Load", "Parameter"]
 
 _PAGE = 4096
 _HUGE_PAGES = 512
 _NEAR_PTES = 16
 """PTEs of a folio that cost the first price; the figures fitted lie on either side of 16 (64 KiB)."""
-
-BATCH_PAGES: Mapping[str, int] = MappingProxyType({"linux-6.1": 1, "linux-6.12": 512})
-"""Base pages that a kernel unmaps before it flushes the TLB, by profile: one folio at a time before 6.3, then up to 512
-(NR_MAX_BATCHED_MIGRATION in mm/migrate.c)."""
 
 Number = TypeVar("Number", int, float)
 
@@ -70,8 +64,18 @@ class Load:
         pages = folio_bytes // _PAGE
         if folio_bytes % _PAGE or not 1 <= pages <= _HUGE_PAGES or pages & (pages - 1):
             raise ValueError(f"a folio of {folio_bytes} bytes is not a power of two from 4 KiB to 2 MiB")
-        entries = 1 if pages == _HUGE_PAGES else pages
-        return cls(folios, folios * entries, folios * max(0, entries - _NEAR_PTES), folios * folio_bytes)
+        ptes, far_ptes = cls.entries(pages)
+        return cls(folios, folios * ptes, folios * far_ptes, folios * folio_bytes)
+
+    @staticmethod
+    def entries(folio_pages: int, huge_pages: int = _HUGE_PAGES) -> tuple[int, int]:
+        """Page table entries of a folio, and how many of them are far; a huge page has one, its PMD.
+
+        :param huge_pages: base pages in a huge page, 0 where there are none
+        """
+        if huge_pages and folio_pages >= huge_pages:
+            return max(1, folio_pages // huge_pages), 0
+        return folio_pages, max(0, folio_pages - _NEAR_PTES)
 
     def flushes(self, batch_pages: int) -> float:
         """TLB flushes. A batch that is not full counts as the part that it is, so this is a mean over calls."""
@@ -91,7 +95,7 @@ class Conditions:
     mappers: float = 1.0
     """Page tables that map a page, on average."""
     batch_pages: int = _HUGE_PAGES
-    """Base pages to a flush; see ``BATCH_PAGES``."""
+    """Base pages to a flush: of the kernel profile."""
     copied_before_bytes: float = math.inf
     """Moved just before this call; 0 after a pause, when the machine has yet to settle."""
 
@@ -229,19 +233,6 @@ class CostModel:
         """
         parts = self.duration(load, conditions)
         return parts.batches_ns / parts.flushes if parts.flushes else 0.0
-
-    def moving(
-        self,
-        small: int,
-        huge: int,
-        failed: int,
-        runs: int,
-        copied_bytes: int,
-        conditions: Conditions = Conditions(),
-    ) -> int:
-        """ns of a call that moved ``small`` base pages and ``huge`` 2 MiB folios in ``runs`` runs."""
-        folios = small + huge
-        return round(self.duration(Load(folios, folios, 0, copied_bytes, runs, failed), conditions).total_ns)
 
     def asking(self, pages: int) -> int:
         """ns of a call that asks where so many pages are."""

@@ -1,83 +1,34 @@
-"""The simulated machine's state: nodes, processes, and page tables as numpy arrays."""
+"""The simulated machine: nodes, processes and what they map, kernel, time, and whoever is at work on it."""
 
 from __future__ import annotations
 
 import bisect
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import IntFlag
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numamig.backends.simulator.costs import CostModel
+from numamig.backends.simulator.access import AccessModel
+from numamig.backends.simulator.costs import Conditions, CostModel, Duration
 from numamig.backends.simulator.kernels import KERNELS, KernelProfile
-from numamig.clock import VirtualClock
+from numamig.backends.simulator.links import Links
+from numamig.backends.simulator.memory import ABSENT, PAGE, Backing, Flag, PageIndex, SimNode
+from numamig.backends.simulator.timeline import MachineClock, Timeline
+from numamig.backends.simulator.workload import Workload
 from numamig.errors import TargetGone
 from numamig.model.process import RegionKind
+from numamig.model.workings import LockFigures, MovingFigures, Workings
 
-__all__ = ["ABSENT", "HUGE_PAGES", "PAGE", "Backing", "Caller", "Flag", "Machine", "SimNode", "SimProcess", "SimRegion"]
-
-PAGE = 4096
-HUGE_PAGES = 512
-"""Base pages in a transparent huge page."""
-ABSENT = 255
-"""In node arrays: no page is present."""
-
-
-class Flag(IntFlag):
-    """State of a base page; one byte each."""
-
-    SWAPPED = 1
-    """Not present, but was."""
-    HUGE = 2
-    """Part of a 2 MiB folio, which starts where the address is a multiple of 2 MiB."""
-    PINNED = 4
-    """Somebody holds a reference: it is isolated, but does not migrate."""
-    ISOLATED = 8
-    """Not on the LRU: cannot be isolated."""
-    HINTED = 16
-    """Marked PROT_NONE by NUMA balancing."""
-    ZERO = 32
-    """The zero page: present for the hardware, nobody's memory."""
-
-
-@dataclass(slots=True)
-class SimNode:
-    """A node and its free memory."""
-
-    id: int
-    cpus: tuple[int, ...]
-    total_pages: int
-    free_pages: int
-    reserve_pages: int = 0
-    """Below this many free pages, nothing is allocated for migration."""
-    label: str = ""
-    tier: int | None = None
-
-
-@dataclass(slots=True)
-class Backing:
-    """Memory that one or several processes map; arrays of shape (pages,)."""
-
-    node: NDArray[np.uint8]
-    """Node id, or ``ABSENT``."""
-    flags: NDArray[np.uint8]
-    """``Flag`` bits."""
-    sharers: NDArray[np.uint8]
-    """How many page tables map the page."""
-    resident_pages: int = 0
-    """Present pages, the zero page left out."""
-
-    @classmethod
-    def untouched(cls, pages: int) -> Backing:
-        return cls(np.full(pages, ABSENT, np.uint8), np.zeros(pages, np.uint8), np.ones(pages, np.uint8))
+__all__ = ["Caller", "Machine", "SimProcess", "SimRegion"]
 
 
 @dataclass(slots=True)
 class SimRegion:
-    """A VMA over a part of a backing."""
+    """A VMA over a backing."""
 
     start: int
     backing: Backing
@@ -85,6 +36,7 @@ class SimRegion:
     permissions: str = "rw-p"
     path: str = ""
     page_size: int = PAGE
+    """Of the mapping: that of its pool for hugetlb."""
 
     @property
     def pages(self) -> int:
@@ -92,7 +44,7 @@ class SimRegion:
 
     @property
     def end(self) -> int:
-        return self.start + self.pages * PAGE
+        return self.start + self.pages * self.backing.page_bytes
 
 
 @dataclass(slots=True)
@@ -135,7 +87,7 @@ class Caller:
 
 
 class Machine:
-    """Nodes, processes, kernel and clock. Calls hold ``lock``, so any thread may act on it."""
+    """All of it. Calls hold ``lock``, so any thread may act on it."""
 
     def __init__(
         self,
@@ -145,6 +97,8 @@ class Machine:
         caller: Caller = Caller(),
         title: str = "simulated",
         costs: CostModel = CostModel(),
+        access: AccessModel | None = None,
+        seed: int = 1,
     ) -> None:
         self.nodes = {node.id: node for node in nodes}
         self.distances = distances or {(a, b): 10 if a == b else 20 for a in self.nodes for b in self.nodes}
@@ -152,10 +106,41 @@ class Machine:
         self.caller = caller
         self.title = title
         self.costs = costs
-        self.clock = VirtualClock()
-        self.processes: dict[int, SimProcess] = {}
-        self.vmstat = {"pgmigrate_success": 0, "pgmigrate_fail": 0, "numa_pages_migrated": 0}
+        self.access = access or AccessModel(self.distances)
+        self.seed = seed
+        """Of every draw on this machine (``chance.draws``)."""
         self.lock = threading.RLock()
+        self.timeline = Timeline()
+        self.clock = MachineClock(self.timeline, self.lock)
+        self.processes: dict[int, SimProcess] = {}
+        self.workloads: list[Workload] = []
+        self.vmstat = {"pgmigrate_success": 0, "pgmigrate_fail": 0, "numa_pages_migrated": 0}
+        self.moved_pages = np.zeros((256, 256), np.int64)
+        """Base pages migrated by anybody, by (from, to)."""
+        self.moving_calls = 0
+        self.outcomes: Counter[str] = Counter()
+        """What became of the pages of moving calls, in base pages."""
+        self.phases_ns: Counter[str] = Counter()
+        self.page_table_lock = LockFigures()
+        self.links = Links(self.timeline, costs)
+
+    @property
+    def page_bytes(self) -> int:
+        """Of a base page."""
+        return self.kernel.page_bytes
+
+    @cached_property
+    def cpus(self) -> int:
+        """That are online."""
+        return sum(len(node.cpus) for node in self.nodes.values()) or 1
+
+    def conditions(self, process: SimProcess, mappers: float = 1.0) -> Conditions:
+        """Under which a call on a process is made here."""
+        nodes = process.cpu_nodes
+        cpus = sum(len(self.nodes[node].cpus) for node in nodes) if nodes else self.cpus
+        running = any(w.running for w in self.workloads if w.process is process)
+        victims = min(process.threads, cpus) if running else 0
+        return Conditions(self.cpus, victims, mappers=mappers, batch_pages=self.kernel.batch_pages)
 
     def add(self, process: SimProcess) -> SimProcess:
         """Start a process. A backing that it shares with others counts one sharer more."""
@@ -168,25 +153,112 @@ class Machine:
             self.processes[process.pid] = process
         return process
 
+    def mappers(self, backing: Backing) -> list[tuple[SimProcess, SimRegion]]:
+        """The reverse map: who maps a backing, and where."""
+        return [(p, r) for p in self.processes.values() for r in p.regions if r.backing is backing]
+
+    def work(self, workload: Workload) -> Workload:
+        """A workload begins."""
+        self.workloads.append(workload)
+        self.paces_changed()
+        return workload
+
+    def paces_changed(self) -> None:
+        """Something has that paces depend on: before it takes effect, all get on until now."""
+        for workload in self.workloads:
+            workload.set_period(None)
+
+    def find_paces(self) -> None:
+        """How fast each workload gets on, all of them competing for the nodes' bandwidth."""
+        active = [workload for workload in self.workloads if workload.running]
+        if not active:
+            return
+        parts = [workload.loads() for workload in active]
+        shares, latency, compute = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        period = self.access.loaded(shares, latency, compute)
+        first = 0
+        for workload in active:
+            last = first + len(workload.thread_nodes)
+            workload.set_period(period[first:last])
+            first = last
+
     def place(self, backing: Backing, first: int, node: NDArray[np.uint8], flags: int = 0) -> None:
         """Make pages present: ``node`` from page ``first`` on, taking free memory (ABSENT leaves untouched)."""
         with self.lock:
             part = slice(first, first + len(node))
             backing.node[part] = node
-            backing.flags[part] |= np.uint8(flags)
+            if flags:
+                backing.flags[part] |= np.uint8(flags)
             if not flags & Flag.ZERO:
-                self.take(np.bincount(node, minlength=256))
-                backing.resident_pages += int((node != ABSENT).sum())
+                counts = np.bincount(node, minlength=256)
+                self.take(counts)
+                backing.resident_pages += int(len(node) - counts[ABSENT])
 
     def take(self, pages_by_node: NDArray[np.intp]) -> None:
         """Less free memory on each node."""
         for node in self.nodes.values():
             node.free_pages -= int(pages_by_node[node.id])
 
+    def room(self, node: SimNode) -> int:
+        """Pages that can still be allocated on a node for migration, with its page cache reclaimed."""
+        return max(0, node.free_pages + node.cache_pages - node.reserve_pages)
+
+    def relocate(self, backing: Backing, pages: PageIndex, target: int, source: int | None = None) -> None:
+        """Pages that are present get another node; there must be room.
+
+        :param source: where they all are, if that is known
+        """
+        was: NDArray[np.uint8] | int = backing.node[pages] if source is None else source
+        if isinstance(was, int):
+            count = pages.stop - pages.start if isinstance(pages, slice) else len(pages)
+            self.nodes[was].free_pages += count
+            self.moved_pages[was, target] += count
+        else:
+            count = len(was)
+            leaving = np.bincount(was, minlength=256)
+            self.take(-leaving)
+            self.moved_pages[:, target] += leaving
+        for workload in self.workloads:
+            if any(backing is each for each in workload.backings):
+                for other in self.workloads:
+                    other.catch_up()
+                workload.relocated(backing, pages, was.copy() if not isinstance(was, int) else was, target)
+        backing.node[pages] = target
+        node = self.nodes[target]
+        node.free_pages -= count
+        if node.free_pages < node.reserve_pages and node.cache_pages:
+            reclaimed = min(node.cache_pages, node.reserve_pages - node.free_pages)
+            node.cache_pages -= reclaimed
+            node.free_pages += reclaimed
+        self.vmstat["pgmigrate_success"] += count
+
+    def book(self, call: Duration) -> None:
+        """Where the time of a moving call went."""
+        phases = self.phases_ns
+        phases["drain"] += round(call.drain_ns)
+        phases["isolation"] += round(call.runs_ns)
+        phases["flush"] += round(call.flush_ns)
+        phases["allocation"] += round(call.folios_ns)
+        phases["page tables"] += round(call.ptes_ns)
+        phases["copy"] += round(call.copy_ns)
+        phases["retries"] += round(call.failed_ns)
+
+    def disturb(self, moved: Sequence[tuple[Backing, PageIndex]], call: Duration) -> None:
+        """What a call on some pages costs those who touch them."""
+        if not self.workloads or not call.flushes:
+            return
+        for workload in self.workloads:
+            for backing, pages in moved:
+                if any(backing is each for each in workload.backings):
+                    workload.under_migration(backing, pages, call.flushes, call.batches_ns / call.flushes)
+                    threads = len(workload.thread_nodes)
+                    workload.stall(np.full(threads, call.interrupts / threads * self.costs.ipi_ns))
+
     def end(self, pid: int) -> None:
         """A process ends; memory that nobody else maps is freed."""
         with self.lock:
             process = self.processes.pop(pid)
+            self.workloads = [workload for workload in self.workloads if workload.process is not process]
             others = {id(region.backing) for p in self.processes.values() for region in p.regions}
             for region in process.regions:
                 if id(region.backing) in others:
@@ -207,3 +279,20 @@ class Machine:
     def may_look_at(self, process: SimProcess) -> bool:
         """PTRACE_MODE_READ_REALCREDS."""
         return self.caller.sys_ptrace or process.user == self.caller.user
+
+    def workings(self) -> Workings:
+        """What can be seen from inside, now."""
+        with self.lock:
+            self.clock.catch_up()
+            ways = np.argwhere(self.moved_pages)
+            return Workings(
+                self.timeline.now_ns,
+                MovingFigures(
+                    self.moving_calls,
+                    {(int(a), int(b)): int(self.moved_pages[a, b]) for a, b in ways},
+                    dict(self.outcomes),
+                    dict(self.phases_ns),
+                ),
+                self.page_table_lock,
+                tuple(workload.figures() for workload in self.workloads),
+            )

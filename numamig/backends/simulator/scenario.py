@@ -10,18 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from numamig.backends.simulator.kernels import KERNELS
-from numamig.backends.simulator.machine import (
-    ABSENT,
-    HUGE_PAGES,
-    PAGE,
-    Backing,
-    Caller,
-    Flag,
-    Machine,
-    SimNode,
-    SimProcess,
-    SimRegion,
-)
+from numamig.backends.simulator.machine import Caller, Machine, SimProcess, SimRegion
+from numamig.backends.simulator.memory import ABSENT, HUGE_PAGES, PAGE, Backing, Flag, SimNode
 from numamig.errors import FileError, UsageError
 from numamig.model.nodeset import parse_ranges
 from numamig.model.process import RegionKind
@@ -236,7 +226,7 @@ def _place(machine: Machine, backing: Backing, entry: RegionEntry, random: np.ra
     flags = np.zeros(pages, np.uint8)
     if huge:
         whole = pages // HUGE_PAGES * HUGE_PAGES
-        flags[:whole][placed[:whole] != ABSENT] |= np.uint8(Flag.HUGE)
+        flags[:whole][placed[:whole] != ABSENT] |= np.uint8(Flag.LARGE)
     for share, flag in ((entry.pinned, Flag.PINNED), (entry.busy, Flag.ISOLATED), (entry.hinted, Flag.HINTED)):
         if share:
             flags[np.repeat(random.random(units) < share, unit)[:pages] & (placed != ABSENT)] |= np.uint8(flag)

@@ -10,7 +10,7 @@ import pytest
 
 from numamig.backends.base import MPOL_MF_MOVE, MovePagesReturn
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import PAGE, Flag
+from numamig.backends.simulator.memory import PAGE, Flag
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.queue import run_job

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numamig.backends.simulator.machine import HUGE_PAGES, PAGE
+from numamig.backends.simulator.memory import HUGE_PAGES, PAGE
 from numamig.observe.pagemap import lay_out, read_page_map
 from numamig.observe.placement import placement_of_process, placement_of_regions
 from tests.machines import PID, START, add_process, machine

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN, MovePagesReturn
-from numamig.backends.simulator import calls
+from numamig.backends.simulator import runs
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import HUGE_PAGES, PAGE, Caller, Flag, SimRegion
+from numamig.backends.simulator.machine import Caller, SimRegion
+from numamig.backends.simulator.memory import HUGE_PAGES, PAGE, Flag
 from numamig.model.process import RegionKind
 from tests.machines import PID, START, add_process, machine
 
@@ -41,12 +42,12 @@ def test_whole_runs_and_page_by_page_are_the_same_call(
     nodes: list[int], flags: dict[int, Flag], shared: set[int], pages: list[int], targets: list[int], room: int
 ) -> None:
     answers: list[tuple[MovePagesReturn, list[int], dict[int, int]]] = []
-    quick = calls._Move._in_runs
-    for way in (quick, calls._Move._one_by_one):
+    quick = runs._Move._in_runs
+    for way in (quick, runs._Move._one_by_one):
         backend = build(nodes, flags, shared, room)
         address = np.uint64(START) + np.array(pages, np.uint64) * np.uint64(PAGE)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(calls._Move, "_in_runs", way)
+            patch.setattr(runs._Move, "_in_runs", way)
             answer = backend.move_pages(PID, address, np.array(targets[: len(pages)], np.int32))
         backing = backend.machine.processes[PID].regions[0].backing
         free = {node.id: node.free_pages for node in backend.machine.nodes.values()}

@@ -7,13 +7,17 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import cost_model
 from benchmarks.cost_rows import GIGABYTE, ROWS, Quantity, Row
-from numamig.backends.simulator.costs import BATCH_PAGES, Conditions, CostModel, Load
+from numamig.backends.base import MovePagesCall
+from numamig.backends.simulator.costs import Conditions, CostModel, Load
+from numamig.backends.simulator.kernels import KERNELS
+from tests.machines import PID, START, add_process, machine
 
 KIB, MIB = 1 << 10, 1 << 20
 MODEL = CostModel()
@@ -27,7 +31,7 @@ conditions = st.builds(
     victim_cpus=st.integers(0, 256),
     copy_threads=st.integers(1, 64),
     mappers=st.floats(1, 100),
-    batch_pages=st.sampled_from(sorted(BATCH_PAGES.values())),
+    batch_pages=st.sampled_from([1, 512]),
     copied_before_bytes=st.one_of(st.just(0.0), st.just(math.inf), st.floats(0, 1e10)),
 )
 
@@ -85,15 +89,15 @@ def test_what_a_call_costs_before_it_moves_anything() -> None:
 
 def test_batches_spare_a_threaded_process_nearly_all_interrupts() -> None:
     load = Load.of(4 * KIB, GIGABYTE // (4 * KIB))
-    batched = MODEL.duration(load, Conditions(victim_cpus=8, batch_pages=BATCH_PAGES["linux-6.12"]))
-    one_by_one = MODEL.duration(load, Conditions(victim_cpus=8, batch_pages=BATCH_PAGES["linux-6.1"]))
+    batched = MODEL.duration(load, Conditions(victim_cpus=8, batch_pages=KERNELS["linux-6.12"].batch_pages))
+    one_by_one = MODEL.duration(load, Conditions(victim_cpus=8, batch_pages=KERNELS["linux-6.1"].batch_pages))
     assert one_by_one.interrupts == 8 * load.folios
     assert batched.interrupts == one_by_one.interrupts / 512
     assert one_by_one.total_ns / batched.total_ns == pytest.approx(3.9, rel=0.02)
 
 
 def test_a_huge_page_is_a_batch_of_its_own() -> None:
-    for pages in BATCH_PAGES.values():
+    for pages in (1, 512):
         assert Load.of(2 * MIB, 7).flushes(pages) == 7
 
 
@@ -105,16 +109,42 @@ def test_who_touches_a_page_waits_for_its_batch() -> None:
     assert MODEL.stall_ns(Load(0, 0, 0, 0, runs=0, failed=3)) == 0
 
 
-def test_the_simulator_asks_the_same_model() -> None:
-    settled = Conditions()
-    assert MODEL.moving(512, 0, 0, 1, 512 * 4 * KIB) == round(ns(4 * KIB, 512, settled))
-    assert MODEL.moving(0, 3, 0, 1, 6 * MIB) == round(ns(2 * MIB, 3, settled))
-    both = MODEL.moving(512, 3, 0, 2, 8 * MIB) - MODEL.moving(0, 0, 0, 0, 0)
-    each = MODEL.moving(512, 0, 0, 1, 2 * MIB) + MODEL.moving(0, 3, 0, 1, 6 * MIB) - 2 * MODEL.moving(0, 0, 0, 0, 0)
-    assert both == pytest.approx(each, abs=2)
-    assert MODEL.moving(512, 0, 1, 1, 2 * MIB) - MODEL.moving(512, 0, 0, 1, 2 * MIB) == 4510
-    # Runs of one page each, which is what a list mixed with pages that need no move becomes.
-    assert MODEL.moving(512, 0, 0, 512, 2 * MIB) > 4 * MODEL.moving(512, 0, 0, 1, 2 * MIB)
+@pytest.mark.parametrize("kernel", ["linux-6.1", "linux-6.12"])
+@pytest.mark.parametrize(("folio_pages", "folios"), [(1, 512), (16, 32), (512, 3)])
+def test_the_simulator_asks_the_same_model(kernel: str, folio_pages: int, folios: int) -> None:
+    backend = machine(kernel=kernel)
+    (backing,) = add_process(backend, [0] * (folio_pages * folios), huge=folio_pages > 1)
+    backing.folio_pages = folio_pages
+    where = START + np.arange(folios, dtype=np.uint64) * np.uint64(folio_pages * 4 * KIB)
+    assert backend.move_pages(PID, where, np.ones(folios, np.int32)).returned == 0
+    assert (backing.node == 1).all()
+    under = Conditions(cpus=3, batch_pages=KERNELS[kernel].batch_pages)
+    assert backend.clock.now_ns() == round(ns(folio_pages * 4 * KIB, folios, under))
+
+
+def test_runs_of_one_page_cost_more_than_one_run() -> None:
+    """Which is what a list becomes that is mixed with pages that need no move."""
+
+    def took(nodes: list[int]) -> int:
+        backend = machine()
+        add_process(backend, [0] * 512)
+        where = START + np.arange(512, dtype=np.uint64) * np.uint64(4 * KIB)
+        assert backend.move_pages(PID, where, np.array(nodes, np.int32)).returned == 0
+        return backend.clock.now_ns()
+
+    assert took([1, 2] * 256) > 4 * took([1] * 512)
+
+
+def test_copies_at_the_same_time_share_the_links() -> None:
+    backend = machine()
+    add_process(backend, [0] * 2048)
+    where = START + np.arange(2048, dtype=np.uint64) * np.uint64(4 * KIB)
+    calls = [MovePagesCall(PID, part, np.ones(1024, np.int32), 2) for part in np.split(where, 2)]
+    assert [answer.returned for answer in backend.move_pages_together(calls)] == [0, 0]
+    alone = MODEL.duration(Load.of(4 * KIB, 1024), Conditions(cpus=3))
+    shared = alone.total_ns - alone.copy_ns + 1024 * 4 * KIB / (MODEL.copying(2) / 2)
+    assert backend.clock.now_ns() == pytest.approx(shared, abs=3)
+    assert alone.total_ns < backend.clock.now_ns() < 2 * alone.total_ns
 
 
 @pytest.mark.parametrize("folio_bytes", [0, 2048, 12 * KIB, 4 * MIB, -4096])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numamig.backends.simulator.machine import ABSENT
+from numamig.backends.simulator.memory import ABSENT
 from numamig.backends.simulator.scenario import load_machine
 from numamig.errors import FileError
 from numamig.resources import find_scenario
