@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Workload", "WorkloadPlan"]
 
+_CHUNK_PAGES = 1 << 18
+
 
 @dataclass(frozen=True, slots=True)
 class WorkloadPlan:
@@ -42,8 +44,17 @@ class Workload:
     """A process at work."""
 
     def __init__(
-        self, machine: Machine, process: SimProcess, plan: WorkloadPlan, backings: Sequence[Backing] | None = None
+        self,
+        machine: Machine,
+        process: SimProcess,
+        plan: WorkloadPlan,
+        backings: Sequence[Backing] | None = None,
+        shares: Sequence[float] | None = None,
     ) -> None:
+        """
+        :param backings: what it accesses; None: all that the process maps
+        :param shares: part of the accesses that goes to each of them; None: as many as it has pages present
+        """
         self.machine, self.process, self.plan = machine, process, plan
         self.backings = list(backings) if backings is not None else [r.backing for r in process.regions]
         homes = process.cpu_nodes or tuple(sorted(n.id for n in machine.nodes.values() if n.cpus))[:1]
@@ -52,8 +63,13 @@ class Workload:
         self._rows = len(self.thread_nodes) if plan.split else 1
         self._weights = np.zeros((self._rows, 256))
         """How much is accessed, by part and node."""
-        for backing in self.backings:
-            self._weights += self._weigh(backing)
+        self._scale: dict[int, float] = {}
+        """Backing (its id) → what a unit of its heat counts: heat compares pages of one backing only."""
+        for number, backing in enumerate(self.backings):
+            weights = self._weigh(backing)
+            share = backing.resident_pages if shares is None else shares[number]
+            self._scale[id(backing)] = share / weights.sum() if weights.any() else 1.0
+            self._weights += weights * self._scale[id(backing)]
         self._latency = machine.access.latency_table(self.thread_nodes.tolist()) / plan.in_flight
         self._compute = np.full(len(self.thread_nodes), plan.compute_ns)
         self._best = self._compute + self._latency[np.arange(len(self.thread_nodes)), self.thread_nodes]
@@ -188,16 +204,23 @@ class Workload:
         )
 
     def _rows_of(self, backing: Backing, pages: PageIndex) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Part (row) and heat of each page."""
-        index = np.arange(len(backing.node))[pages] if isinstance(pages, slice) else pages
+        """Part (row) and weight of each page."""
+        index = np.arange(*pages.indices(len(backing.node))) if isinstance(pages, slice) else pages
         rows = index * self._rows // len(backing.node)
-        heat = np.ones(len(index)) if backing.heat is None else backing.heat[index].astype(np.float64)
-        return rows.astype(np.intp), heat
+        scale = self._scale.get(id(backing), 1.0)
+        heat = np.full(len(index), scale)
+        if backing.heat is not None:
+            heat *= backing.heat[index]
+        return rows.astype(np.intp, copy=False), heat
 
     def _weigh(self, backing: Backing) -> NDArray[np.float64]:
-        pages = slice(0, len(backing.node))
-        rows, heat = self._rows_of(backing, pages)
-        keys = rows * 256 + backing.node
-        weights = np.bincount(keys, weights=heat, minlength=self._rows * 256).reshape(self._rows, 256)
-        weights[:, ABSENT] = 0
-        return np.asarray(weights)
+        """Heat by part and node; a chunk at a time, since memory may be large."""
+        cells = self._rows * 256
+        weights = np.zeros(cells)
+        for first in range(0, len(backing.node), _CHUNK_PAGES):
+            chunk = slice(first, first + _CHUNK_PAGES)
+            rows, heat = self._rows_of(backing, chunk)
+            weights += np.bincount(rows * 256 + backing.node[chunk], weights=heat, minlength=cells)
+        table = weights.reshape(self._rows, 256)
+        table[:, ABSENT] = 0
+        return table
