@@ -123,23 +123,23 @@ class Job:
             return [*events, *self._stop(error.message, gone=True)]
         except RefusedError as error:
             return [*events, *self._stop(error.message)]
+        now = clock.now_ns()
         if result is not None:
-            gap = self._pace(result, clock.now_ns() - began)
+            gap = self._pace(result, now - began)
             events.append(
                 BatchMoved(
                     self.number,
                     self.plan.process.pid,
-                    clock.now_ns(),
+                    now,
                     self._steps,
                     self._passes,
-                    int(batch.address[0]),
-                    int(batch.end[-1]),
+                    *batch.span,
                     result.outcomes,
                     sum(result.call_ns),
                     gap,
                 )
             )
-        self._busy_ns += clock.now_ns() - began
+        self._busy_ns += now - began
         if result is not None and result.stop is not None:
             return [*events, *self._stop(result.stop.value, gone=result.stop is Stop.TARGET_GONE)]
         if self._chooser.place.exhausted:
@@ -188,9 +188,8 @@ class Job:
         )
         booked = self._take_from_again(batch)
         self._book(result.outcomes, instead_of=booked)
-        self._moved = {
-            way: self._moved.get(way, 0) + result.moved.get(way, 0) for way in self._moved.keys() | result.moved.keys()
-        }
+        # Replaced as one, since others may be reading it.
+        self._moved = {**self._moved, **{way: self._moved.get(way, 0) + n for way, n in result.moved.items()}}
         if len(result.left):
             self._left.append(result.left.with_outcome(*_RETRIED))
         self._steps += 1
@@ -233,6 +232,8 @@ class Job:
         self._again = self._again.without(lost.start, lost.end)
 
     def _pace(self, result: BatchResult, elapsed_ns: int) -> int:
+        if not self.pacer.steers:
+            return 0
         moved = result.outcomes[Outcome.MOVED] * self.plan.page_size
         pages = -(-result.outcomes.total // self.request.threads)
         return self.pacer.after_batch(pages, max(result.call_ns), moved, elapsed_ns)

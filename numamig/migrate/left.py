@@ -25,7 +25,7 @@ class LeftPages:
 
     @classmethod
     def none(cls) -> LeftPages:
-        return cls(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int8))
+        return _NONE
 
     @classmethod
     def of(cls, start: NDArray[np.uint64], end: NDArray[np.uint64], outcome: NDArray[np.int8]) -> LeftPages:
@@ -89,3 +89,6 @@ class LeftPages:
         pages = np.zeros(len(Outcome), np.int64)
         np.add.at(pages, self.outcome, ((self.end - self.start) // np.uint64(page_size)).astype(np.int64))
         return OutcomeCounts(pages)
+
+
+_NONE = LeftPages(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int8))

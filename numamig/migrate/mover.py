@@ -9,6 +9,7 @@ asked again before it is believed.
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,7 +27,7 @@ from numamig.backends.base import (
 )
 from numamig.errors import RefusedError, TargetGone
 from numamig.migrate.left import LeftPages
-from numamig.migrate.select import Batch
+from numamig.migrate.select import Batch, Even
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.pages import PageRuns
 
@@ -82,8 +83,8 @@ class _BatchMove:
         self._page_size = page_size
         self._flags = MPOL_MF_MOVE_ALL if shared else MPOL_MF_MOVE
         self._threads = threads
-        self._outcome = np.full(len(batch), Outcome.NOT_TRIED, np.int8)
-        self._apart = np.zeros(len(batch), np.bool_)
+        self._outcome: NDArray[np.int8]
+        self._apart: NDArray[np.bool_]
         self._pieces: list[tuple[NDArray[np.uint64], NDArray[np.int8], int, int]] = []
         self._call_ns: list[int] = []
         self._full: set[int] = set()
@@ -91,15 +92,23 @@ class _BatchMove:
         self._stop: Stop | None = None
 
     def run(self) -> BatchResult:
-        target = self._batch.target
-        same = bool((target == target[:1]).all())  # nearly always
-        self._move_all(np.arange(len(target)) if same else np.argsort(target, kind="stable"))
-        if same and not self._outcome.any():
-            return self._all_moved()
+        batch, answer = self._batch, None
+        if batch.even is not None and (self._threads == 1 or len(batch) < 2 * _LEAST_FOLIOS):
+            (answer,) = self._answers([slice(None)])
+            if answer.returned == 0 and answer.status.tobytes() == batch.target.tobytes():
+                return self._all_moved(batch.even)
+        self._outcome = np.full(len(batch), Outcome.NOT_TRIED, np.int8)
+        self._apart = np.zeros(len(batch), np.bool_)
+        if answer is not None:
+            self._move_all(self._read_answer(np.arange(len(batch)), answer))
+        elif batch.even is not None:
+            self._move_all(np.arange(len(batch)))
+        else:
+            self._move_all(np.argsort(batch.target, kind="stable"))
         hinted = np.flatnonzero((self._outcome == Outcome.HINTED) & ~self._apart)
         if len(hinted) and self._stop is None and self._clear_hints(hinted):
             self._move_all(hinted)
-        if self._stop is None and self._full and self._full.issuperset(target.tolist()):
+        if self._stop is None and self._full and self._full.issuperset(batch.target.tolist()):
             self._stop = Stop.NO_ROOM
         return self._account()
 
@@ -120,18 +129,20 @@ class _BatchMove:
 
     def _call(self, pending: NDArray[np.intp]) -> NDArray[np.intp]:
         """Moving calls over ``pending``, at the same time; returns what of it the kernel did not try."""
-        batch, clock = self._batch, self._backend.clock
         threads = min(self._threads, max(1, len(pending) // _LEAST_FOLIOS))
         parts = np.array_split(pending, threads) if threads > 1 else [pending]
-        began = clock.now_ns()
-        if threads > 1:
-            calls = [MovePagesCall(self._pid, batch.address[p], batch.target[p], self._flags) for p in parts]
-            answers = self._backend.move_pages_together(calls)
-        else:
-            answers = [self._backend.move_pages(self._pid, batch.address[pending], batch.target[pending], self._flags)]
-        self._call_ns.append(clock.now_ns() - began)
-        rest = [self._read_answer(part, answer) for part, answer in zip(parts, answers, strict=True)]
+        rest = [self._read_answer(part, answer) for part, answer in zip(parts, self._answers(parts), strict=True)]
         return np.concatenate(rest) if len(rest) > 1 else rest[0]
+
+    def _answers(self, parts: Sequence[NDArray[np.intp] | slice]) -> list[MovePagesReturn]:
+        """What the kernel says to a call for each part, made at the same time."""
+        batch, clock = self._batch, self._backend.clock
+        calls = [MovePagesCall(self._pid, batch.address[p], batch.target[p], self._flags) for p in parts]
+        began = clock.now_ns()
+        alone = len(calls) == 1
+        answers = [self._backend.move_pages(*calls[0])] if alone else self._backend.move_pages_together(calls)
+        self._call_ns.append(clock.now_ns() - began)
+        return answers
 
     def _read_answer(self, pending: NDArray[np.intp], answer: MovePagesReturn) -> NDArray[np.intp]:
         """Book what one call says of ``pending``; returns what it did not try and what may still be."""
@@ -209,13 +220,11 @@ class _BatchMove:
                 self._apart[folio] = True
                 self._pieces.append((address, outcome, int(batch.source[folio]), int(batch.target[folio])))
 
-    def _all_moved(self) -> BatchResult:
+    def _all_moved(self, even: Even) -> BatchResult:
         """The account of a batch that went as it should, at a fraction of the cost."""
-        counts = np.zeros(len(Outcome), np.int64)
-        pages = self._batch.size_bytes // self._page_size
-        counts[Outcome.MOVED] = pages.sum()
-        moved = _ways(self._batch, pages, np.True_)
-        return BatchResult(OutcomeCounts(counts), moved, LeftPages.none(), tuple(self._call_ns), None)
+        pages = even.folios * (even.page_size // self._page_size)
+        moved = {(even.source, even.target): pages}
+        return BatchResult(OutcomeCounts.moved(pages), moved, LeftPages.none(), tuple(self._call_ns), None)
 
     def _account(self) -> BatchResult:
         batch, page = self._batch, self._page_size
@@ -233,14 +242,9 @@ class _BatchMove:
         return BatchResult(OutcomeCounts(counts), moved, LeftPages.joined(left), tuple(self._call_ns), self._stop)
 
 
-def _ways(batch: Batch, pages: NDArray[np.int64], moved: NDArray[np.bool_] | np.bool_) -> dict[tuple[int, int], int]:
+def _ways(batch: Batch, pages: NDArray[np.int64], moved: NDArray[np.bool_]) -> dict[tuple[int, int], int]:
     """(from, to) → base pages of the folios that moved."""
-    source, target = batch.source, batch.target
-    if len(batch) and (source == source[0]).all() and (target == target[0]).all():
-        total = int(pages.sum(where=moved))
-        return {(int(source[0]), int(target[0])): total} if total else {}
-    moved = np.broadcast_to(moved, source.shape)
-    way = (source.astype(np.int64) << 32) + target
+    way = (batch.source.astype(np.int64) << 32) + batch.target
     ways, place = np.unique(way[moved], return_inverse=True)
     sums = np.bincount(place, weights=pages[moved], minlength=len(ways)).astype(np.int64)
     return {(int(w) >> 32, int(w) & 0xFFFF_FFFF): int(n) for w, n in zip(ways, sums, strict=True)}

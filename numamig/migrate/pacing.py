@@ -22,6 +22,11 @@ class Pacer:
     """Bytes per second, at most."""
     _owed_ns: float = 0.0
 
+    @property
+    def steers(self) -> bool:
+        """Whether it has anything to learn, or to say."""
+        return self.budget_ns is not None or self.rate is not None
+
     def after_batch(self, pages: int, call_ns: int, bytes_moved: int, elapsed_ns: int) -> int:
         """Learn from one batch; returns how long to wait before the next, in ns.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numamig.migrate.request import Request
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
 from numamig.model.process import Region
 
-__all__ = ["Batch", "Chooser", "Place", "from_sources", "select_regions"]
+__all__ = ["Batch", "Chooser", "Even", "Place", "from_sources", "select_regions"]
 
 _WIDEST_LOOK = 256 << 20  # bytes looked at in one go while searching through sparse memory
 
@@ -41,21 +42,71 @@ def from_sources(node: NDArray[np.int16], request: Request) -> NDArray[np.bool_]
     return wanted
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Folios chosen for one step; arrays of shape (folios,), ascending."""
+class Even(NamedTuple):
+    """Folios side by side, all of one size and on one node."""
 
-    address: NDArray[np.uint64]
-    size_bytes: NDArray[np.int64]
-    source: NDArray[np.int16]
-    target: NDArray[np.int32]
+    start: int
+    page_size: int
+    folios: int
+    source: int
+    target: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.folios * self.page_size
+
+
+class Batch:
+    """Folios chosen for one step; arrays of shape (folios,), ascending, made when they are asked for."""
+
+    __slots__ = ("_size_bytes", "_source", "address", "even", "target")
+
+    def __init__(
+        self,
+        address: NDArray[np.uint64],
+        size_bytes: NDArray[np.int64] | None,
+        source: NDArray[np.int16] | None,
+        target: NDArray[np.int32],
+        even: Even | None = None,
+    ) -> None:
+        self.address, self.target = address, target
+        self._size_bytes, self._source = size_bytes, source
+        self.even = even
+        """Where it is known that they are all alike: then sizes and sources may be left out."""
+
+    @classmethod
+    def of(cls, even: Even) -> Batch:
+        """What is nearly always chosen, at a fraction of the cost."""
+        address = np.arange(even.start, even.end, even.page_size, dtype=np.uint64)
+        target = np.empty(even.folios, np.int32)
+        target.fill(even.target)
+        return cls(address, None, None, target, even)
 
     def __len__(self) -> int:
         return len(self.address)
 
     @property
+    def size_bytes(self) -> NDArray[np.int64]:
+        if self._size_bytes is None:
+            assert self.even is not None
+            self._size_bytes = np.full(len(self), self.even.page_size)
+        return self._size_bytes
+
+    @property
+    def source(self) -> NDArray[np.int16]:
+        if self._source is None:
+            assert self.even is not None
+            self._source = np.full(len(self), self.even.source, np.int16)
+        return self._source
+
+    @property
     def end(self) -> NDArray[np.uint64]:
         return self.address + self.size_bytes.view(np.uint64)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First byte, and the first one behind it all."""
+        return (self.even.start, self.even.end) if self.even else (int(self.address[0]), int(self.end[-1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +154,10 @@ class Chooser:
         while found < wanted and not self.place.exhausted:
             window = self._window()
             runs = self._look(window)
+            even = self._even(runs, wanted) if not parts else None
+            if even is not None:
+                self._advance(even.end if even.folios < int(runs.count[0]) else window[-1][1])
+                return Batch.of(even)
             runs = _each_once(runs[from_sources(runs.node, self._request)], self.place.cursor)
             runs, stop = self._cut(runs, wanted - found, first=not parts)
             if len(runs):
@@ -114,6 +169,18 @@ class Chooser:
             self._look_bytes = min(self._look_bytes * 2, max(_WIDEST_LOOK, wanted))
         address, size, node = PageRuns.concatenate(parts).folios()
         return Batch(address, size, node, np.full(len(address), self._request.target, np.int32))
+
+    def _even(self, runs: PageRuns, wanted: int) -> Even | None:
+        """The batch where all that was seen is one run, which has enough; None where it takes more to say."""
+        if len(runs) != 1:
+            return None
+        request = self._request
+        start, size, node = int(runs.address[0]), int(runs.page_size[0]), int(runs.node[0])
+        count = min(int(runs.count[0]), wanted // size)
+        meant = node != request.target and node >= 0 and (request.sources is None or node in request.sources)
+        if not meant or start < self.place.cursor or count * size < wanted:
+            return None
+        return Even(start, size, count, node, request.target)
 
     def _look(self, window: Ranges) -> PageRuns:
         """The pages as they are; where only some nodes are to be emptied, marks that hide the node are cleared."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
 
@@ -48,23 +49,28 @@ class Outcome(IntEnum):
         return self.key.replace("_", " ")
 
 
+_NO_PAGES = (0,) * len(Outcome)
+
+
 class OutcomeCounts(Mapping[Outcome, int]):
     """Base pages by outcome. Immutable; adding two gives a third."""
 
     __slots__ = ("_pages",)
 
-    def __init__(self, pages: NDArray[np.int64] | None = None) -> None:
-        self._pages = np.zeros(len(Outcome), np.int64) if pages is None else pages
+    def __init__(self, pages: NDArray[np.int64] | tuple[int, ...] = _NO_PAGES) -> None:
+        self._pages: tuple[int, ...] = pages if isinstance(pages, tuple) else tuple(pages.tolist())
 
     @classmethod
     def of(cls, counts: Mapping[Outcome, int]) -> OutcomeCounts:
-        pages = np.zeros(len(Outcome), np.int64)
-        for outcome, count in counts.items():
-            pages[outcome] = count
-        return cls(pages)
+        return cls(tuple(counts.get(outcome, 0) for outcome in Outcome))
+
+    @classmethod
+    def moved(cls, pages: int) -> OutcomeCounts:
+        """So many pages moved, and nothing else: of nearly every batch."""
+        return cls((pages, *_NO_PAGES[1:]))
 
     def __getitem__(self, outcome: Outcome) -> int:
-        return int(self._pages[outcome])
+        return self._pages[outcome]
 
     def __iter__(self) -> Iterator[Outcome]:
         return iter(Outcome)
@@ -73,10 +79,10 @@ class OutcomeCounts(Mapping[Outcome, int]):
         return len(Outcome)
 
     def __add__(self, other: OutcomeCounts) -> OutcomeCounts:
-        return OutcomeCounts(self._pages + other._pages)
+        return OutcomeCounts(tuple(map(operator.add, self._pages, other._pages)))
 
     def __sub__(self, other: OutcomeCounts) -> OutcomeCounts:
-        return OutcomeCounts(self._pages - other._pages)
+        return OutcomeCounts(tuple(map(operator.sub, self._pages, other._pages)))
 
     def __repr__(self) -> str:
         return f"OutcomeCounts({', '.join(f'{o.key}={n}' for o, n in self.items() if n)})"
@@ -84,7 +90,7 @@ class OutcomeCounts(Mapping[Outcome, int]):
     @property
     def total(self) -> int:
         """Pages in all: equal to the pages chosen, or the ledger is wrong."""
-        return int(self._pages.sum())
+        return sum(self._pages)
 
     def as_dict(self) -> dict[str, int]:
         """Every outcome by its key, zeros too."""

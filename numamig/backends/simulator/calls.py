@@ -70,7 +70,8 @@ def _take_time(machine: Machine, answer: _Answer) -> Generator[simpy.Event, None
 
 def _call(machine: Machine, call: MovePagesCall) -> _Answer:
     pid, addresses, nodes, flags = call
-    status = np.full(len(addresses), UNWRITTEN, np.int32)
+    status = np.empty(len(addresses), np.int32)
+    status.fill(UNWRITTEN)
     process = machine.processes.get(pid)
     if refusal := _refusal(machine, process, flags):
         return _Answer(MovePagesReturn(-1, refusal, status), round(machine.costs.query_ns))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numamig.backends.simulator.access import AccessModel
-from numamig.backends.simulator.costs import Conditions, CostModel, Duration
+from numamig.backends.simulator.costs import Conditions, CostModel, Duration, Load
 from numamig.backends.simulator.kernels import KERNELS, KernelProfile
 from numamig.backends.simulator.links import Links
 from numamig.backends.simulator.memory import ABSENT, PAGE, Backing, Flag, PageIndex, SimNode
@@ -24,6 +24,9 @@ from numamig.model.process import RegionKind
 from numamig.model.workings import LockFigures, MovingFigures, Workings
 
 __all__ = ["Caller", "Machine", "SimProcess", "SimRegion"]
+
+
+_UNBOOKED_CALLS = 1024  # that are added up together
 
 
 @dataclass(slots=True)
@@ -121,6 +124,8 @@ class Machine:
         self.outcomes: Counter[str] = Counter()
         """What became of the pages of moving calls, in base pages."""
         self.phases_ns: Counter[str] = Counter()
+        self._private_pages: dict[tuple[int, int], Duration] = {}
+        self._unbooked: list[Duration] = []
         self.page_table_lock = LockFigures()
         self.links = Links(self.timeline, costs)
 
@@ -136,11 +141,23 @@ class Machine:
 
     def conditions(self, process: SimProcess, mappers: float = 1.0) -> Conditions:
         """Under which a call on a process is made here."""
+        return Conditions(self.cpus, self._at_work(process), mappers=mappers, batch_pages=self.kernel.batch_pages)
+
+    def private_pages(self, process: SimProcess, pages: int) -> Duration:
+        """Of a call that moves so many base pages, side by side, that nobody else maps: the same again and again."""
+        key = (pages, self._at_work(process))
+        took = self._private_pages.get(key)
+        if took is None:
+            load = Load(pages, pages, 0, pages * self.page_bytes)
+            took = self._private_pages[key] = self.costs.duration(load, self.conditions(process))
+        return took
+
+    def _at_work(self, process: SimProcess) -> int:
+        """CPUs that run threads of a process."""
+        if not any(workload.running for workload in self.workloads if workload.process is process):
+            return 0
         nodes = process.cpu_nodes
-        cpus = sum(len(self.nodes[node].cpus) for node in nodes) if nodes else self.cpus
-        running = any(w.running for w in self.workloads if w.process is process)
-        victims = min(process.threads, cpus) if running else 0
-        return Conditions(self.cpus, victims, mappers=mappers, batch_pages=self.kernel.batch_pages)
+        return min(process.threads, sum(len(self.nodes[node].cpus) for node in nodes) if nodes else self.cpus)
 
     def add(self, process: SimProcess) -> SimProcess:
         """Start a process. A backing that it shares with others counts one sharer more."""
@@ -234,6 +251,16 @@ class Machine:
 
     def book(self, call: Duration) -> None:
         """Where the time of a moving call went."""
+        self._unbooked.append(call)
+        if len(self._unbooked) >= _UNBOOKED_CALLS:
+            self._settle_books()
+
+    def _settle_books(self) -> None:
+        for call in self._unbooked:
+            self._book(call)
+        self._unbooked.clear()
+
+    def _book(self, call: Duration) -> None:
         phases = self.phases_ns
         phases["drain"] += round(call.drain_ns)
         phases["isolation"] += round(call.runs_ns)
@@ -283,7 +310,7 @@ class Machine:
     def workings(self) -> Workings:
         """What can be seen from inside, now."""
         with self.lock:
-            self.clock.catch_up()
+            self._settle_books()
             ways = np.argwhere(self.moved_pages)
             return Workings(
                 self.timeline.now_ns,

@@ -8,7 +8,7 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ABSENT", "HUGE_PAGES", "PAGE", "Backing", "Flag", "PageIndex", "SimNode"]
+__all__ = ["ABSENT", "HUGE_PAGES", "PAGE", "Backing", "Flag", "PageIndex", "SimNode", "all_are"]
 
 PAGE = 4096
 """Bytes in a base page, where a kernel profile says nothing else."""
@@ -19,6 +19,11 @@ ABSENT = 255
 
 PageIndex = slice | NDArray[np.int64]
 """Some pages of a backing."""
+
+
+def all_are(values: NDArray[np.uint8], value: int) -> bool:
+    """Whether an array of bytes holds nothing else: for short ones, several times as fast as comparing it."""
+    return values.tobytes() == bytes((value,)) * len(values)
 
 
 class Flag(IntFlag):

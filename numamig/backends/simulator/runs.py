@@ -14,7 +14,7 @@ from numamig.backends.base import UNWRITTEN
 from numamig.backends.simulator.costs import Duration, Load
 from numamig.backends.simulator.lookup import Pages
 from numamig.backends.simulator.machine import Machine, SimProcess
-from numamig.backends.simulator.memory import ABSENT, Backing, Flag, PageIndex
+from numamig.backends.simulator.memory import ABSENT, Backing, Flag, PageIndex, all_are
 from numamig.model.process import RegionKind
 
 __all__ = ["move_in_runs"]
@@ -43,19 +43,19 @@ def move_in_runs(
     moved = _in_one_go(machine, process, addresses, nodes, status)
     if moved is not None:
         pages = len(addresses)
-        load = Load(pages, pages, 0, pages * machine.page_bytes)
-        returned, mappers, touched = 0, 1.0, [moved]
+        took = machine.private_pages(process, pages)
         machine.outcomes["moved"] += pages
+        returned, touched, copied_bytes = 0, [moved], pages * machine.page_bytes
     else:
         move = _Move(machine, process, addresses, nodes, status, move_all)
         returned = move.run()
-        load, mappers, touched = move.load, move.mappers, move.touched
+        took = machine.costs.duration(move.load, machine.conditions(process, move.mappers))
+        touched, copied_bytes = move.touched, move.load.copied_bytes
         for answer, count in zip(*np.unique(status[status < 0], return_counts=True), strict=True):
             machine.outcomes["unwritten" if answer == UNWRITTEN else errno.errorcode[-int(answer)]] += int(count)
-    took = machine.costs.duration(load, machine.conditions(process, mappers))
     machine.book(took)
     machine.disturb(touched, took)
-    return returned, took, load.copied_bytes
+    return returned, took, copied_bytes
 
 
 def _in_one_go(
@@ -92,17 +92,17 @@ def _in_one_go(
         len(where) < pages
         or (allowed is not None and target not in allowed)
         or machine.room(node) < pages
-        or where[0] in (target, ABSENT)
-        or backing.flags[here].any()
-        or not (where == where[0]).all()
-        or (backing.sharers[here] > 1).any()
-        or not (nodes == target).all()
+        or (source := int(where[0])) in (target, ABSENT)
+        or not all_are(where, source)
+        or not all_are(backing.flags[here], 0)
+        or not all_are(backing.sharers[here], 1)
+        or nodes.tobytes() != nodes[:1].tobytes() * pages
         or int(addresses[-1]) - start != (pages - 1) * page_bytes
-        or not (addresses[1:] - addresses[:-1] == page_bytes).all()
+        or addresses.tobytes() != np.arange(start, start + pages * page_bytes, page_bytes, dtype=np.uint64).tobytes()
     ):
         return None
-    machine.relocate(backing, here, target, int(where[0]))
-    status[:] = target
+    machine.relocate(backing, here, target, source)
+    status.fill(target)
     return backing, here
 
 
