@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-__all__ = ["Clock", "SystemClock", "VirtualClock"]
+__all__ = ["Clock", "PacedClock", "SystemClock", "VirtualClock"]
 
 
 class Clock(Protocol):
@@ -17,6 +17,22 @@ class Clock(Protocol):
 
     def sleep_ns(self, duration_ns: int) -> None:
         """Let that much time pass."""
+        ...
+
+
+@runtime_checkable
+class PacedClock(Clock, Protocol):
+    """A clock whose time is not the wall's, and that can be shown at a pace. Optional: ask with ``isinstance``."""
+
+    speed: float | None
+    """How many times as fast as the wall's its time passes; None: as fast as it can be worked out."""
+
+    def keep_pace(self, most_s: float = 0.0) -> float:
+        """Between two steps: let time pass that the wall is ahead, or wait while the wall is behind.
+
+        :param most_s: seconds to wait at most
+        :returns: seconds still to wait
+        """
         ...
 
 

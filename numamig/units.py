@@ -6,6 +6,7 @@ as everywhere in the field; ``kB MB GB TB`` are decimal.
 
 from __future__ import annotations
 
+import math
 import re
 
 from numamig.errors import UsageError
@@ -20,6 +21,7 @@ __all__ = [
     "parse_duration",
     "parse_rate",
     "parse_size",
+    "parse_speed",
 ]
 
 _SIZE = {"": 1, "b": 1}
@@ -60,6 +62,19 @@ def parse_duration(text: str | int) -> int:
     if duration == 0:
         raise UsageError(f"{str(text)!r} is not a duration", hint="it must be more than nothing, like 5ms")
     return duration
+
+
+def parse_speed(text: str) -> float:
+    """How many times as fast: ``"10x"``, ``"0.5"``; infinity for ``"max"``."""
+    if text.strip().lower() == "max":
+        return math.inf
+    match = _NUMBER.fullmatch(text)
+    if match is None or match.group(2).lower() not in ("", "x"):
+        raise UsageError(f"{text!r} is not a speed", hint="write it like 10x, 0.5x or max")
+    speed = float(match.group(1))
+    if not 0.001 <= speed <= 10_000:
+        raise UsageError(f"speed {text} is out of range", hint="from 0.001x to 10000x, or max")
+    return speed
 
 
 def parse_address(text: str) -> tuple[int, int]:

@@ -43,7 +43,7 @@ class NumamigApp(App[int]):
     """The console for one machine.
 
     :param ascii: draw with ASCII only
-    :param speed: how fast virtual time passes; 1 is as it is
+    :param speed: how fast virtual time passes; 1 is as it is, None as fast as it can be worked out
     :param notice: a line to show at the start
     """
 
@@ -57,7 +57,7 @@ class NumamigApp(App[int]):
         backend: Backend,
         *,
         ascii: bool = False,  # noqa: A002 - called like the option
-        speed: float = 1.0,
+        speed: float | None = 1.0,
         notice: str = "",
     ) -> None:
         terminal = detect(os.environ, only_ascii=ascii)
@@ -96,7 +96,7 @@ def run_console(
     backend: Backend,
     *,
     ascii: bool = False,  # noqa: A002 - called like the option
-    speed: float = 1.0,
+    speed: float | None = 1.0,
     notice: str = "",
 ) -> int:
     """Run the console until the operator leaves; the exit code.

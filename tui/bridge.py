@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from numamig.backends.base import Backend
+from numamig.clock import PacedClock
 from numamig.errors import BackendError, NumamigError
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.queue import JobQueue, gap_after
@@ -34,18 +35,22 @@ _JOIN_S = 1.0
 class Bridge:
     """Between the console and a machine.
 
-    :param speed: how fast virtual time passes before an audience: 1 shows it as it is, 0.1 ten times slower
+    :param speed: how fast virtual time passes before an audience: 1 shows it as it is, 0.1 ten times slower, and None
+        as fast as it can be worked out
     :param now_s: the console's own clock
     """
 
-    def __init__(self, backend: Backend, *, speed: float = 1.0, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, backend: Backend, *, speed: float | None = 1.0, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self.backend = backend
         self.looker = Looker(backend, now_s, time.thread_time)
         self.now_s = now_s
         self.problems: dict[int, str] = {}
         """Job → why it was held, where a step raised an error."""
         self._virtual = backend.capabilities.virtual_time
-        self.speed = max(1e-6, speed)
+        clock = backend.clock
+        self._paced = clock if self._virtual and isinstance(clock, PacedClock) else None
         # All look at one virtual clock: a look in the middle of a step would count as a part of its calls. Virtual
         # calls do not hang, so there they may wait for each other; real ones never do.
         self._turn: AbstractContextManager[object] = threading.Lock() if self._virtual else nullcontext()
@@ -54,6 +59,8 @@ class Bridge:
         self._cancelling: set[int] = set()
         self._events: deque[Event] = deque(maxlen=256)
         self._wake_jobs = threading.Condition()
+        self._paces = 0
+        """Counts how often the pace was changed."""
         self._asked = 0
         """Counts what was asked of the job thread, so that nothing is missed between two looks at it."""
         self._wake_looks = threading.Condition()
@@ -71,6 +78,7 @@ class Bridge:
         self._wanted_plans: tuple[int, tuple[Request, ...]] = (0, ())
         self.plans = Planned(0, ())
         """The latest answer to ``ask_plans``."""
+        self.set_speed(speed)
 
     def start(self) -> None:
         for thread in self._threads:
@@ -86,6 +94,25 @@ class Bridge:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, until - time.monotonic()))
+
+    # Time
+
+    @property
+    def paced(self) -> bool:
+        """Whether the machine's time can be made to pass faster or slower."""
+        return self._paced is not None
+
+    @property
+    def speed(self) -> float | None:
+        """How many times as fast as the wall's the machine's time passes; None: no pace is kept."""
+        return None if self._paced is None else self._paced.speed
+
+    def set_speed(self, speed: float | None) -> None:
+        """May be said from any thread; what waits by the old pace waits no longer."""
+        if self._paced is not None:
+            self._paced.speed = speed
+            self._paces += 1
+            self._ask()
 
     # What is looked at
 
@@ -106,6 +133,9 @@ class Bridge:
 
     def _keep_looking(self) -> None:
         while not self._stopping:
+            if self._paced is not None:
+                with self._turn:
+                    self._paced.keep_pace()
             watch = self._watch
             watch = replace(watch, busy=self._busy(watch))
             due, look = self.looker.next(watch)
@@ -117,8 +147,8 @@ class Bridge:
             with self._wake_looks:
                 now = self._watch
                 if (now.identity, now.version) == (watch.identity, watch.version) and not self._stopping:
-                    # A job may begin at any moment: never asleep for longer than a glance.
-                    self._wake_looks.wait(min(wait_s, 0.25))
+                    # A job may begin at any moment, and time be seen to pass: never asleep for longer than a glance.
+                    self._wake_looks.wait(min(wait_s, 0.25 if self._paced is None else 0.1))
 
     def _busy(self, watch: Watch) -> bool:
         """Whether pages of the selected process move, or moved since it was last looked at."""
@@ -216,33 +246,37 @@ class Bridge:
         return self._steps.popleft() if self._steps else self._queue.next_running()
 
     def _step_jobs(self) -> None:
-        owed_s = 0.0
         while not self._stopping:
             with self._wake_jobs:
-                asked = self._asked
+                asked, paces = self._asked, self._paces
             number = self._next()
             if number is None:
                 with self._wake_jobs:
                     if self._asked == asked and not self._stopping:
                         self._wake_jobs.wait()
-                owed_s = 0.0
                 continue
-            began_s = self.now_s()
-            gap_ns, virtual_ns = self._step(number)
-            if self._virtual:
-                if gap_ns:
-                    self.backend.clock.sleep_ns(gap_ns)
-                    self._queue.waited(number, gap_ns)
-                owed_s += (virtual_ns + gap_ns) / 1e9 / self.speed - (self.now_s() - began_s)
-                owed_s = max(-0.05, owed_s)
-                if owed_s >= _LEAST_SLEEP_S:
-                    owed_s -= self._pause(number, owed_s, asked)
+            gap_ns = self._step(number)
+            if self._paced is not None and self._paced.speed is not None:
+                self._keep_pace(number, gap_ns, self._paced.speed, asked, paces)
+            elif gap_ns and self._virtual:
+                self.backend.clock.sleep_ns(gap_ns)
+                self._queue.waited(number, gap_ns)
             elif gap_ns:
-                waited_s = self._pause(number, gap_ns / 1e9, asked)
+                waited_s = self._pause(number, gap_ns / 1e9, asked, paces)
                 self._queue.waited(number, round(waited_s * 1e9))
 
-    def _step(self, number: int) -> tuple[int, int]:
-        """One step; the gap that it wants after it, and how long its calls took on the machine's clock."""
+    def _keep_pace(self, number: int, gap_ns: int, speed: float, asked: int, paces: int) -> None:
+        """Before an audience a step takes as long as it did on the machine, and so does the gap behind it."""
+        assert self._paced is not None
+        ahead_s = self._paced.keep_pace()
+        wait_s = ahead_s + gap_ns / 1e9 / speed
+        if wait_s >= _LEAST_SLEEP_S:
+            waited_s = self._pause(number, wait_s, asked, paces)
+            self._paced.keep_pace()
+            self._queue.waited(number, round(max(0.0, waited_s - ahead_s) * speed * 1e9))
+
+    def _step(self, number: int) -> int:
+        """One step; the gap that it wants after it, in ns."""
         self._call_since = (number, self.now_s())
         try:
             with self._turn:
@@ -250,7 +284,7 @@ class Bridge:
         except Exception as error:  # noqa: BLE001 - a defect too is shown: a thread that died would leave a console that only looks alive
             self.problems[number] = str(error) if isinstance(error, NumamigError) else repr(error)
             self._queue.hold(number)
-            return 0, 0
+            return 0
         finally:
             self._call_since = None
         self._events.extend(events)
@@ -258,17 +292,19 @@ class Bridge:
             if isinstance(event, BatchMoved):
                 self._moved_at[event.pid] = self.now_s()
         ended = self._queue.snapshots()[number - 1].state.ended
-        gap_ns = 0 if ended else gap_after(events)
-        return gap_ns, sum(event.call_ns for event in events if isinstance(event, BatchMoved))
+        return 0 if ended else gap_after(events)
 
-    def _pause(self, number: int, wait_s: float, asked: int) -> float:
+    def _pause(self, number: int, wait_s: float, asked: int, paces: int) -> float:
         """Wait, unless something is asked for that changes what is to be done; seconds that passed."""
         began = self.now_s()
         until = began + wait_s
         with self._wake_jobs:
             while not self._stopping and (left := until - self.now_s()) > 0:
                 if self._asked != asked and (
-                    self._steps or number in self._cancelling or self._queue.next_running() != number
+                    self._paces != paces
+                    or self._steps
+                    or number in self._cancelling
+                    or self._queue.next_running() != number
                 ):
                     break
                 self._wake_jobs.wait(left)

@@ -15,6 +15,8 @@ from tui.screens.main import MainScreen
 
 __all__ = ["Commands"]
 
+_SPEEDS = (0.01, 0.1, 0.5, 1.0, 2.0, 10.0, 100.0, None)
+
 
 class Commands(Provider):
     """What applies just now. Names of processes are shown as plain text: they are hostile."""
@@ -35,6 +37,10 @@ class Commands(Provider):
             if seen is not None:
                 name = screen.look.shown(seen.process.name)
                 yield f"go to {name} {identity[0]}", "process", partial(screen.processes.go_to, identity)
+        if screen.bridge.paced:
+            for speed in _SPEEDS:
+                said = "max" if speed is None else f"{speed:g}x"
+                yield f"speed {said}", "pace of the machine's time", partial(screen.bridge.set_speed, speed)
 
     async def discover(self) -> Hits:
         for text, help_text, run in self._found():

@@ -22,6 +22,7 @@ __all__ = [
     "kind_label",
     "map_command",
     "outcome_texts",
+    "pace_text",
     "region_label",
     "remote_text",
     "retry_text",
@@ -82,6 +83,11 @@ def clock_text(now_ns: int) -> str:
     """``t+0:41.2``: virtual time since the machine began."""
     tenths = now_ns // 100_000_000
     return f"t+{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
+
+
+def pace_text(speed: float | None, times: str = "×") -> str:
+    """`` ×10``, `` max``: behind virtual time, where that does not pass as it is."""
+    return " max" if speed is None else "" if speed == 1 else f" {times}{speed:g}"
 
 
 def kind_label(region: Region) -> str:

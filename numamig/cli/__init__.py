@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from numamig import __version__
-from numamig.cli.options import Shared, machine_options
+from numamig.cli.options import Shared, machine_options, pace_option
 from numamig.errors import ExitCode, NumamigError, TargetGone
 from numamig.text import plain
 
@@ -53,22 +53,20 @@ class _LazyGroup(click.Group):
 )
 @machine_options
 @click.option("--ascii", "ascii_only", is_flag=True, help="Console without any character beyond ASCII.")
-@click.option(
-    "--speed", type=click.FloatRange(0.01, 1000), default=1.0, help="Pace of the simulated machine in the console."
-)
+@pace_option("1x in the console, else max")
 @click.version_option(__version__, prog_name="numamig")
 @click.pass_context
-def cli(ctx: click.Context, backend: str | None, scenario: str | None, ascii_only: bool, speed: float) -> None:
+def cli(ctx: click.Context, backend: str | None, scenario: str | None, ascii_only: bool, speed: float | None) -> None:
     """See where the memory of processes lives on a NUMA machine, and move it.
 
     Without a command it opens the console: on this machine if it has several memory nodes, else on a simulated one.
     Commands act on this machine unless told otherwise. All of them take --json.
     """
-    ctx.obj = Shared(backend, scenario)
+    ctx.obj = Shared(backend, scenario, speed)
     if ctx.invoked_subcommand is None:
         from numamig.cli.console import open_console
 
-        ctx.exit(open_console(ctx.obj, ascii_only=ascii_only, speed=speed))
+        ctx.exit(open_console(ctx.obj, ascii_only=ascii_only))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 
@@ -10,8 +11,10 @@ from numamig.cli.options import Shared
 __all__ = ["open_console"]
 
 
-def open_console(shared: Shared, *, ascii_only: bool, speed: float) -> int:
+def open_console(shared: Shared, *, ascii_only: bool) -> int:
     """Open the console and stay until it is closed.
+
+    Virtual time passes as it does on the wall, unless a speed was asked for: a machine that lives is what one sees.
 
     :raises UsageError: stdin or stdout is no terminal.
     """
@@ -24,4 +27,5 @@ def open_console(shared: Shared, *, ascii_only: bool, speed: float) -> int:
         notice = "One memory node here: simulating."
     from tui.app import run_console
 
-    return run_console(backend, ascii=ascii_only, speed=speed, notice=notice)
+    speed = 1.0 if shared.speed is None else shared.speed
+    return run_console(backend, ascii=ascii_only, speed=None if math.isinf(speed) else speed, notice=notice)

@@ -9,7 +9,7 @@ import click
 
 from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate, narrate_findings, print_job, progress_bar
-from numamig.cli.options import Shared, print_json
+from numamig.cli.options import Shared, pace_option, print_json
 from numamig.cli.options import command as numamig_command
 from numamig.errors import ExitCode, UsageError
 from numamig.migrate.job import Job
@@ -52,6 +52,7 @@ __all__ = ["command", "exit_code"]
     help="Busy pages.",
 )
 @click.option("--passes", type=click.IntRange(1, 100), default=3, show_default=True, help="Passes of a bounded retry.")
+@pace_option("max")
 @click.option("--dry-run", is_flag=True, help="Say what would be moved, and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask when there are warnings.")
 def command(
@@ -68,6 +69,7 @@ def command(
     rate: str | None,
     retry: str,
     passes: int,
+    speed: float | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -82,7 +84,7 @@ def command(
 
     Exit code: 0 every chosen page is there, 1 some remain, 2 usage, 3 refused, 4 the process is gone.
     """
-    backend = shared.open()
+    backend = shared.paced(speed).open()
     available = backend.topology().memory_nodes
     targets = parse_nodeset(target, available)
     if len(targets) != 1:

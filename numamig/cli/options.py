@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from numamig.errors import UsageError
+from numamig.units import parse_speed
+
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
 
-__all__ = ["Shared", "command", "machine_options", "print_json"]
+__all__ = ["Shared", "command", "machine_options", "pace_option", "print_json"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -25,18 +29,35 @@ class Shared:
 
     backend: str | None = None
     scenario: str | None = None
+    speed: float | None = None
+    """How fast virtual time is to pass; infinity for no pace at all, None where nothing was said."""
 
     def open(self, otherwise: str = "linux") -> Backend:
         """The machine that is meant; ``otherwise`` where nothing was said.
 
         A scenario by itself means the simulator.
+
+        :raises UsageError: a pace was asked of a machine whose time is the wall's.
         """
         from numamig.backends.registry import open_backend
+        from numamig.clock import PacedClock
         from numamig.resources import find_scenario
 
         path: Path | None = find_scenario(self.scenario) if self.scenario else None
         name = self.backend or ("simulator" if path else otherwise)
-        return open_backend(name, path)
+        backend = open_backend(name, path)
+        if self.speed is not None:
+            if not isinstance(backend.clock, PacedClock):
+                raise UsageError(
+                    f"--speed is for virtual time; the time of the {backend.name} backend is the wall's",
+                    hint="add --backend simulator",
+                )
+            backend.clock.speed = None if math.isinf(self.speed) else self.speed
+        return backend
+
+    def paced(self, speed: float | None) -> Shared:
+        """The same at another pace, where one was said."""
+        return self if speed is None else replace(self, speed=speed)
 
 
 def machine_options(function: _Function) -> _Function:
@@ -47,6 +68,26 @@ def machine_options(function: _Function) -> _Function:
     return click.option("--backend", metavar="NAME", help="linux (this machine), simulator, or auto.")(decorated)
 
 
+class _Speed(click.ParamType[float]):
+    name = "speed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        return value if isinstance(value, float) else parse_speed(str(value))
+
+
+def pace_option(default: str) -> Callable[[_Function], _Function]:
+    """``--speed``, for what shows a machine at work.
+
+    :param default: what is done where nothing is said, in a word
+    """
+    return click.option(
+        "--speed",
+        type=_Speed(),
+        metavar="SPEED",
+        help=f"How fast virtual time passes: 10x, 0.5x, max.  [default: {default}]",
+    )
+
+
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     """A command that takes the machine options and ``--json``, and is handed a ``Shared`` and ``as_json``."""
 
@@ -55,7 +96,9 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
         @click.pass_context
         def call(ctx: click.Context, /, backend: str | None, scenario: str | None, **arguments: Any) -> Any:
             outer = ctx.obj or Shared()
-            return function(Shared(backend or outer.backend, scenario or outer.scenario), **arguments)
+            return function(
+                replace(outer, backend=backend or outer.backend, scenario=scenario or outer.scenario), **arguments
+            )
 
         with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(call)
         return click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(machine_options(with_json))

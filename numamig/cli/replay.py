@@ -9,7 +9,7 @@ import click
 
 from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate, narrate_findings, print_job
-from numamig.cli.options import Shared, print_json
+from numamig.cli.options import Shared, pace_option, print_json
 from numamig.cli.options import command as numamig_command
 from numamig.errors import ExitCode
 from numamig.migrate.job import Job
@@ -24,7 +24,8 @@ __all__ = ["command"]
 
 @numamig_command("replay")
 @click.argument("profile", metavar="PROFILE")
-def command(shared: Shared, profile: str, as_json: bool) -> int:
+@pace_option("max")
+def command(shared: Shared, profile: str, speed: float | None, as_json: bool) -> int:
     """Run a YAML profile: a file, or the name of a shipped one.
 
     \b
@@ -40,7 +41,7 @@ def command(shared: Shared, profile: str, as_json: bool) -> int:
     scenario = shared.scenario
     if scenario is None and loaded.scenario is not None and (shared.backend or loaded.backend) != "linux":
         scenario = str(find_scenario(loaded.scenario, beside=Path(path).parent))
-    backend = Shared(shared.backend or loaded.backend, scenario).open()
+    backend = Shared(shared.backend or loaded.backend, scenario, shared.speed).paced(speed).open()
     with going_on() as wanted:
         report = run_profile(backend, loaded, document, _Narrator(), wanted)
     if as_json:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from numamig.backends.base import Backend
-from numamig.clock import Clock
+from numamig.clock import Clock, PacedClock
 from numamig.errors import UsageError
 from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan
@@ -20,24 +20,38 @@ _NAP_NS = 100_000_000  # how long a wait may keep somebody waiting who wants it 
 
 def gap_after(events: list[Event]) -> int:
     """Nanoseconds to wait after the step that caused ``events``."""
-    return max((e.gap_ns for e in events if isinstance(e, BatchMoved | PassEnded)), default=0)
+    gap = 0
+    for event in events:
+        if isinstance(event, (BatchMoved, PassEnded)):
+            gap = max(gap, event.gap_ns)
+    return gap
 
 
 def nap(clock: Clock, duration_ns: int, wanted: Callable[[], bool]) -> int:
     """Sleep, but not long after it is not wanted any more; returns how long it slept, in ns."""
     slept = 0
+    speed = (clock.speed if isinstance(clock, PacedClock) else None) or 1
     while slept < duration_ns and wanted():
-        piece = min(duration_ns - slept, _NAP_NS)
+        piece = min(duration_ns - slept, max(1, round(_NAP_NS * speed)))
         clock.sleep_ns(piece)
         slept += piece
     return slept
 
 
+def _keep_pace(clock: PacedClock, wanted: Callable[[], bool]) -> None:
+    """Where time is shown at a pace, wait for the wall; but not long after it is not wanted any more."""
+    while wanted() and clock.keep_pace(_NAP_NS / 1e9) > 0:
+        pass
+
+
 def run_job(job: Job, backend: Backend, wanted: Callable[[], bool] = lambda: True) -> Iterator[Event]:
     """Step a job to its end, or until ``wanted`` says no; between steps nothing is held and nothing is half done."""
     job.run()
+    paced = backend.clock if isinstance(backend.clock, PacedClock) else None
     while not job.state.ended and wanted():
         events = job.step()
+        if paced is not None:
+            _keep_pace(paced, wanted)
         yield from events
         gap = 0 if job.state.ended else gap_after(events)
         if gap:

@@ -1,5 +1,7 @@
 """Units in and out."""
 
+import math
+
 import pytest
 
 from numamig.errors import UsageError
@@ -12,6 +14,7 @@ from numamig.units import (
     parse_duration,
     parse_rate,
     parse_size,
+    parse_speed,
 )
 
 
@@ -90,3 +93,16 @@ def test_durations_and_counts() -> None:
         "3:05 min",
     ]
     assert [format_count(n) for n in (999, 12_152, 1_090_000)] == ["999", "12.2k", "1.09M"]
+
+
+@pytest.mark.parametrize(
+    ("text", "speed"), [("10x", 10.0), ("0.5x", 0.5), ("1", 1.0), ("2 X", 2.0), ("max", math.inf), ("MAX", math.inf)]
+)
+def test_speeds(text: str, speed: float) -> None:
+    assert parse_speed(text) == speed
+
+
+@pytest.mark.parametrize("text", ["", "x", "fast", "-1x", "1e3", "10 %", "0", "0x", "99999x"])
+def test_what_is_no_speed(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is not a speed|out of range"):
+        parse_speed(text)

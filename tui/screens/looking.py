@@ -45,7 +45,7 @@ class LookingScreen(Screen[None]):
         capabilities = bridge.backend.capabilities
         self.simulated = capabilities.simulated
         self.marks = Marks()
-        self.title_bar = TitleBar(look, capabilities, bridge.speed)
+        self.title_bar = TitleBar(look, capabilities)
         self.nodes = NodeCards(look)
         self.processes = ProcessTable(look, self.marks)
         self.processes.locked_why = capabilities.missing.get("move_others", "")
@@ -146,7 +146,7 @@ class LookingScreen(Screen[None]):
         """Hand the latest snapshots to the widgets; each draws only what is new to it."""
         bridge, looker = self.bridge, self.bridge.looker
         now_s, jobs = bridge.now_s(), bridge.jobs()
-        self.title_bar.show(bridge.backend.clock.now_ns(), looker.trouble)
+        self.title_bar.show(bridge.backend.clock.now_ns(), bridge.speed, looker.trouble)
         first = self.nodes.seen is None and looker.nodes is not None
         self.nodes.show(looker.nodes, jobs, now_s)
         if looker.nodes is not None:

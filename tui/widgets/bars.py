@@ -10,7 +10,7 @@ from numamig.backends.base import Capabilities
 from tui.action import Situation
 from tui.hints import hints
 from tui.look import Look, Spans
-from tui.present import clock_text
+from tui.present import clock_text, pace_text
 from tui.widgets.pane import Lines
 
 __all__ = ["ActLine", "Hints", "Tabs", "TitleBar", "TooSmall", "machine_spans"]
@@ -27,16 +27,16 @@ def machine_spans(look: Look, capabilities: Capabilities) -> Spans:
 class TitleBar(Lines):
     """What machine this is, and what time it is there."""
 
-    def __init__(self, look: Look, capabilities: Capabilities, speed: float) -> None:
+    def __init__(self, look: Look, capabilities: Capabilities) -> None:
         super().__init__(look, name="title")
-        self.speed = speed
+        self.speed: float | None = 1.0
         self.capabilities = capabilities
         self.now_ns = 0
         self.trouble = ""
 
-    def show(self, now_ns: int, trouble: str) -> None:
-        if (now_ns // 100_000_000, trouble) != (self.now_ns // 100_000_000, self.trouble):
-            self.now_ns, self.trouble = now_ns, trouble
+    def show(self, now_ns: int, speed: float | None, trouble: str) -> None:
+        if (now_ns // 100_000_000, speed, trouble) != (self.now_ns // 100_000_000, self.speed, self.trouble):
+            self.now_ns, self.speed, self.trouble = now_ns, speed, trouble
             self.refresh()
 
     def line(self, y: int, width: int) -> Spans:
@@ -48,8 +48,7 @@ class TitleBar(Lines):
             return [*spans, (dot + look.shown(self.trouble), look.bold)]
         right = [f"you: {look.shown(has.user)} "] if width >= 100 else []
         if has.virtual_time:
-            pace = f" {look.glyphs.times}{self.speed:g}" if self.speed != 1 else ""
-            right.insert(0, clock_text(self.now_ns) + pace)
+            right.insert(0, clock_text(self.now_ns) + pace_text(self.speed, look.glyphs.times))
         return self.both_ends(spans, [(dot.join(right), look.label)], width, keep_right=False)
 
 

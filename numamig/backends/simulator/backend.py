@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, MovePagesReturn
 from numamig.backends.simulator import calls
 from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
-from numamig.backends.simulator.memory import ABSENT, Flag
+from numamig.backends.simulator.memory import ABSENT, Flag, all_are
+from numamig.backends.simulator.rating import huge_pools, rated
 from numamig.backends.simulator.timeline import MachineClock
 from numamig.errors import RefusedError, TargetGone
 from numamig.model.finding import Finding, Severity
@@ -82,7 +83,16 @@ class SimulatorBackend:
     def topology(self) -> Topology:
         page, huge = self.machine.page_bytes, self.machine.kernel.huge_bytes
         nodes = tuple(
-            Node(n.id, n.cpus, n.total_pages * page, n.free_pages * page, n.tier, n.label)
+            Node(
+                n.id,
+                n.cpus,
+                n.total_pages * page,
+                n.free_pages * page,
+                n.tier,
+                n.label,
+                () if n.package is None else (n.package,),
+                rated(self.machine, n),
+            )
             for n in sorted(self.machine.nodes.values(), key=lambda n: n.id)
         )
         return Topology(nodes, self.machine.distances, page, huge)
@@ -114,7 +124,6 @@ class SimulatorBackend:
             for start, end in clip_ranges(ranges, region.start, region.end):
                 for low in range(start, end, chunk):
                     with self.machine.lock:
-                        self.clock.catch_up()
                         self.machine.process(pid)
                         runs, seen = self._runs(region, low, min(end, low + chunk), seen)
                     yield runs
@@ -128,9 +137,7 @@ class SimulatorBackend:
         """In virtual time they all begin at once, and share what they share."""
         with self.machine.lock:
             self.clock.act()
-            answers = calls.carry_out(self.machine, calls_)
-        self.clock.wait()
-        return answers
+            return calls.carry_out(self.machine, calls_)
 
     def clear_hints(self, pid: int, addresses: NDArray[np.uint64]) -> bool:
         """As reading a byte of each page would, where the caller may trace the process."""
@@ -164,7 +171,6 @@ class SimulatorBackend:
 
     def node_counters(self) -> NodeCounters:
         with self.machine.lock:
-            self.clock.catch_up()
             nodes, page = self.machine.nodes.values(), self.machine.page_bytes
             return NodeCounters(
                 self.clock.now_ns(),
@@ -176,6 +182,7 @@ class SimulatorBackend:
                     for node in nodes
                     if node.reserve_pages
                 },
+                huge_pools=huge_pools(self.machine),
                 switches=Switches(balancing=int(self.capabilities.balancing), demotion=False),
             )
 
@@ -234,13 +241,14 @@ class SimulatorBackend:
         self.clock.look_ns(self.machine.costs.looking(high - low))
         node, flags = backing.node[low:high], backing.flags[low:high]
         start = region.start + low * page
-        if node[0] == node[-1] and (node == node[0]).all() and not flags.any():  # the whole of it in one run
-            there = 0 if node[0] == ABSENT else 1
+        if all_are(node, on := int(node[0])) and all_are(flags, 0):  # the whole of it in one run
+            if on == ABSENT:
+                return PageRuns.empty(), region.start + high * page
             return PageRuns(
-                np.full(there, start, np.uint64),
-                np.full(there, page),
-                np.full(there, high - low),
-                np.full(there, node[0], np.int16),
+                np.array((start,), np.uint64),
+                np.array((page,), np.int64),
+                np.array((high - low,), np.int64),
+                np.array((on,), np.int16),
             ), region.start + high * page
         kind = node.astype(np.int16)
         large = flags & _LARGE_FLAG != 0 if shown else np.zeros(len(flags), bool)
