@@ -64,6 +64,8 @@ class SimNode:
     pool_free: int = 0
     """Huge pages that lie ready in the hugetlb pool. Not among the free pages."""
     pool_total: int = 0
+    package: int | None = None
+    """Socket of its CPUs."""
 
 
 @dataclass(slots=True)
