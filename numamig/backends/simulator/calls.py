@@ -6,7 +6,7 @@ Source: mm/migrate.c (kernel_move_pages, do_pages_stat) and docs/kernel.md.
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN, MovePagesCall, MovePagesReturn
 from numamig.backends.simulator.costs import Duration
+from numamig.backends.simulator.kernels import Locking
 from numamig.backends.simulator.lookup import Pages
 from numamig.backends.simulator.machine import Machine, SimProcess
 from numamig.backends.simulator.memory import Flag
+from numamig.backends.simulator.remap import remap
+from numamig.backends.simulator.remap_victims import Victims
 from numamig.backends.simulator.runs import move_in_runs
 
 __all__ = ["carry_out", "clear_hints"]
@@ -25,22 +28,28 @@ __all__ = ["carry_out", "clear_hints"]
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a call returned, and what it took: a number of ns, or what a move was made of."""
+    """What a call returned, and what it took: a number of ns, or what a move was made of; or the call in progress."""
 
     returned: MovePagesReturn
-    took: int | Duration
+    took: int | Duration | simpy.Process
     copied_bytes: int = 0
+
+    def at_last(self) -> MovePagesReturn:
+        """What it returned, when its time has come."""
+        if not isinstance(self.took, simpy.Process) or not self.took.value:
+            return self.returned
+        return self.returned._replace(returned=-1, errno=-self.took.value)
 
 
 def carry_out(machine: Machine, calls: Sequence[MovePagesCall]) -> list[MovePagesReturn]:
     """Calls that begin together, now; the machine's time is that of the last answer when this returns."""
     answers = [_call(machine, call) for call in calls]
     timeline = machine.timeline
-    if len(answers) == 1:
-        timeline.advance_to(timeline.now_ns + _ns(answers[0]))
+    if len(answers) == 1 and not isinstance(took := answers[0].took, simpy.Process):
+        timeline.advance_to(timeline.now_ns + _ns(took))
     else:
         timeline.run(timeline.all_of([timeline.process(_take_time(machine, answer)) for answer in answers]))
-    return [answer.returned for answer in answers]
+    return [answer.at_last() for answer in answers]
 
 
 def clear_hints(machine: Machine, process: SimProcess, addresses: NDArray[np.uint64]) -> None:
@@ -54,15 +63,18 @@ def clear_hints(machine: Machine, process: SimProcess, addresses: NDArray[np.uin
             backing.flags[part] &= np.uint8(255 & ~Flag.HINTED)
 
 
-def _ns(answer: _Answer) -> int:
-    return answer.took if isinstance(answer.took, int) else round(answer.took.total_ns)
+def _ns(took: int | Duration) -> int:
+    return took if isinstance(took, int) else round(took.total_ns)
 
 
-def _take_time(machine: Machine, answer: _Answer) -> Generator[simpy.Event, None, None]:
+def _take_time(machine: Machine, answer: _Answer) -> Generator[simpy.Event, object, None]:
     """A call among others: copying shares the links, the rest has a CPU to itself."""
     took = answer.took
+    if isinstance(took, simpy.Process):
+        yield took
+        return
     if isinstance(took, int) or not answer.copied_bytes:
-        yield machine.timeline.timeout(_ns(answer))
+        yield machine.timeline.timeout(_ns(took))
         return
     yield machine.timeline.timeout(round(took.total_ns - took.copy_ns))
     yield machine.links.transfer(answer.copied_bytes)
@@ -79,12 +91,31 @@ def _call(machine: Machine, call: MovePagesCall) -> _Answer:
     if nodes is None:
         status[:] = Pages.find(machine, process, addresses).where()
         return _Answer(MovePagesReturn(0, 0, status), machine.costs.asking(len(addresses)))
+    return _MOVING[machine.kernel.locking](machine, process, call, status)
+
+
+def _by_runs(machine: Machine, process: SimProcess, call: MovePagesCall, status: NDArray[np.int32]) -> _Answer:
+    assert call.nodes is not None
     returned, took, copied_bytes = move_in_runs(
-        machine, process, addresses, nodes, status, move_all=bool(flags & MPOL_MF_MOVE_ALL)
+        machine, process, call.addresses, call.nodes, status, move_all=bool(call.flags & MPOL_MF_MOVE_ALL)
     )
     machine.moving_calls += 1
     answer = MovePagesReturn(-1, -returned, status) if returned < 0 else MovePagesReturn(returned, 0, status)
     return _Answer(answer, took, copied_bytes)
+
+
+def _by_lists(machine: Machine, process: SimProcess, call: MovePagesCall, status: NDArray[np.int32]) -> _Answer:
+    assert call.nodes is not None
+    victims = Victims(call.addresses, call.nodes)
+    steps = remap(machine, process, victims, status, move_all=bool(call.flags & MPOL_MF_MOVE_ALL))
+    return _Answer(MovePagesReturn(0, 0, status), machine.timeline.process(steps))
+
+
+_MOVING: dict[Locking, Callable[[Machine, SimProcess, MovePagesCall, NDArray[np.int32]], _Answer]] = {
+    Locking.PER_TABLE: _by_runs,
+    Locking.HOLD: _by_lists,
+    Locking.RESCAN: _by_lists,
+}
 
 
 def _refusal(machine: Machine, process: SimProcess | None, flags: int) -> int:

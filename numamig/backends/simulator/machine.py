@@ -16,12 +16,14 @@ from numamig.backends.simulator.access import AccessModel
 from numamig.backends.simulator.costs import Conditions, CostModel, Duration, Load
 from numamig.backends.simulator.kernels import KERNELS, KernelProfile
 from numamig.backends.simulator.links import Links
+from numamig.backends.simulator.locks import PageTableLocks
 from numamig.backends.simulator.memory import ABSENT, PAGE, Backing, Flag, PageIndex, SimNode
+from numamig.backends.simulator.remap_settings import Remapping
 from numamig.backends.simulator.timeline import MachineClock, Timeline
 from numamig.backends.simulator.workload import Workload
 from numamig.errors import TargetGone
 from numamig.model.process import RegionKind
-from numamig.model.workings import LockFigures, MovingFigures, Workings
+from numamig.model.workings import MovingFigures, Workings
 
 __all__ = ["Caller", "Machine", "SimProcess", "SimRegion"]
 
@@ -126,7 +128,8 @@ class Machine:
         self.phases_ns: Counter[str] = Counter()
         self._private_pages: dict[tuple[int, int], Duration] = {}
         self._unbooked: list[Duration] = []
-        self.page_table_lock = LockFigures()
+        self.remapping = Remapping(PageTableLocks(self.timeline))
+        """Of the kernels of 2004: settings, locks, and what is under migration."""
         self.links = Links(self.timeline, costs)
 
     @property
@@ -235,11 +238,7 @@ class Machine:
             leaving = np.bincount(was, minlength=256)
             self.take(-leaving)
             self.moved_pages[:, target] += leaving
-        for workload in self.workloads:
-            if any(backing is each for each in workload.backings):
-                for other in self.workloads:
-                    other.catch_up()
-                workload.relocated(backing, pages, was.copy() if not isinstance(was, int) else was, target)
+        self.recount(backing, pages, was.copy() if not isinstance(was, int) else was, target)
         backing.node[pages] = target
         node = self.nodes[target]
         node.free_pages -= count
@@ -248,6 +247,14 @@ class Machine:
             node.cache_pages -= reclaimed
             node.free_pages += reclaimed
         self.vmstat["pgmigrate_success"] += count
+
+    def recount(self, backing: Backing, pages: PageIndex, was: NDArray[np.uint8] | int, target: int) -> None:
+        """Workloads find pages elsewhere from now on."""
+        for workload in self.workloads:
+            if any(backing is each for each in workload.backings):
+                for other in self.workloads:
+                    other.catch_up()
+                workload.relocated(backing, pages, was, target)
 
     def book(self, call: Duration) -> None:
         """Where the time of a moving call went."""
@@ -320,6 +327,6 @@ class Machine:
                     dict(self.outcomes),
                     dict(self.phases_ns),
                 ),
-                self.page_table_lock,
+                self.remapping.locks.figures(),
                 tuple(workload.figures() for workload in self.workloads),
             )

@@ -81,6 +81,8 @@ class Workload:
         self._period: NDArray[np.float64] | None = None
         self._stalled_ns = self._longest_ns = 0.0
         self.waits = 0.0
+        self.asleep: set[int] = set()
+        """Threads that wait for a page or a lock, where such waits are events of their own."""
         self.finished_ns: int | None = None
 
     @property
@@ -104,6 +106,21 @@ class Workload:
     def touches_per_ns(self, backing: Backing, pages: PageIndex) -> NDArray[np.float64]:
         """Shape (threads,): how often each thread touches one of some pages."""
         return self.part_of(backing, pages) / self.period_ns()
+
+    def touch_rates(
+        self, backing: Backing, index: NDArray[np.int64]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+        """Who touches which of some pages, and how often.
+
+        :param index: shape (pages,)
+        :returns: three arrays of one shape: which of ``index``, thread, touches per ns
+        """
+        rows, heat = self._rows_of(backing, index)
+        part = heat / self._weights.sum(axis=1)[rows]
+        period, pages, threads = self.period_ns(), np.arange(len(index)), len(self.thread_nodes)
+        if self.plan.split:
+            return pages, rows, part / period[rows]
+        return np.repeat(pages, threads), np.tile(np.arange(threads), len(pages)), (part[:, None] / period).ravel()
 
     def period_ns(self) -> NDArray[np.float64]:
         """Shape (threads,): from one access of each thread to its next, as things are."""
@@ -146,16 +163,20 @@ class Workload:
         left = np.maximum(0.0, self.plan.accesses - self._done) * self.period_ns() + self._owed_ns
         return self._since_ns + int(np.ceil(left.max()))
 
-    def stall(self, lost_ns: NDArray[np.float64], longest_ns: float = 0.0) -> None:
+    def stall(
+        self, lost_ns: NDArray[np.float64], longest_ns: float = 0.0, robbed_ns: NDArray[np.float64] | float = 0.0
+    ) -> None:
         """Threads lose time from now on.
 
-        :param lost_ns: shape (threads,)
+        :param lost_ns: shape (threads,), waiting for pages
+        :param robbed_ns: shape (threads,), besides, since their CPUs do something else
         """
         if not self.running:
             return
         self.catch_up()
         self._stalled_ns += float(lost_ns.sum())
         self._longest_ns = max(self._longest_ns, longest_ns, float(lost_ns.max()) if not longest_ns else 0.0)
+        lost_ns = lost_ns + robbed_ns
         self._owed_ns += lost_ns.max() if self.plan.barrier else lost_ns
 
     def under_migration(self, backing: Backing, pages: PageIndex, batches: float, batch_ns: float) -> None:
