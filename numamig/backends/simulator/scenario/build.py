@@ -25,6 +25,8 @@ _GAP = 2 << 20
 _ALIGNED = 2 << 20
 """Regions begin where a huge page may."""
 _LOCAL, _REMOTE = 10, 20
+_Named = dict[tuple[int, str], Backing]
+"""(pid, name of the region) → what it maps."""
 
 
 def load_machine(path: Path) -> Machine:
@@ -59,9 +61,10 @@ def build_machine(scenario: ScenarioFile) -> Machine:
         seed=scenario.seed,
     )
     shared: dict[str, Backing] = {}
+    named: _Named = {}
     pools = {entry.id: entry.hugepages for entry in scenario.nodes}
     for order, process in enumerate(scenario.processes):
-        machine.add(_process(machine, process, order, shared))
+        machine.add(_process(machine, process, order, shared, named))
     for node in machine.nodes.values():
         _fill_pool(machine, node, pools[node.id])
         if node.free_pages < node.reserve_pages:
@@ -69,7 +72,7 @@ def build_machine(scenario: ScenarioFile) -> Machine:
             raise UsageError(f"node {node.id} is {short} MiB too small for what is to lie on it", node=node.id)
     for process in scenario.processes:
         if process.workload is not None:
-            machine.work(_workload(machine, process))
+            machine.work(_workload(machine, process, named))
     for actor in scenario.actors:
         actor.actor().start(machine)
     return machine
@@ -134,7 +137,9 @@ def _fill_pool(machine: Machine, node: SimNode, pool_bytes: int | None) -> None:
     machine.nodes[node.id].free_pages -= node.pool_free * huge
 
 
-def _process(machine: Machine, entry: ProcessEntry, order: int, shared: dict[str, Backing]) -> SimProcess:
+def _process(
+    machine: Machine, entry: ProcessEntry, order: int, shared: dict[str, Backing], named: _Named
+) -> SimProcess:
     process = SimProcess(
         pid=entry.pid,
         name=entry.name,
@@ -153,6 +158,8 @@ def _process(machine: Machine, entry: ProcessEntry, order: int, shared: dict[str
             backing = _backing(machine, region, (machine.seed, entry.pid, number))
             if region.share is not None:
                 shared[region.share] = backing
+        if region.name is not None:
+            named[entry.pid, region.name] = backing
         on_heap = region.kind is RegionKind.HEAP
         start = heap if on_heap else mapping
         path = region.path or {RegionKind.HEAP: "[heap]", RegionKind.STACK: "[stack]"}.get(region.kind, "")
@@ -177,13 +184,12 @@ def _backing(machine: Machine, region: RegionEntry, key: tuple[int, int, int]) -
     return backing
 
 
-def _workload(machine: Machine, entry: ProcessEntry) -> Workload:
+def _workload(machine: Machine, entry: ProcessEntry, named: _Named) -> Workload:
     work = entry.workload
     assert work is not None
     process = machine.processes[entry.pid]
     plan = WorkloadPlan(work.compute, work.accesses, work.in_flight, work.split, work.barrier)
     if work.regions is None:
         return Workload(machine, process, plan)
-    backings = {region.name: mapped.backing for region, mapped in zip(entry.regions, process.regions, strict=True)}
     weights = [weight for weight in work.regions.values() if weight is not None]
-    return Workload(machine, process, plan, [backings[name] for name in work.regions], weights or None)
+    return Workload(machine, process, plan, [named[entry.pid, name] for name in work.regions], weights or None)
