@@ -17,7 +17,7 @@ from numamig.backends.base import UNWRITTEN
 from numamig.backends.simulator.kernels import Locking, Retry
 from numamig.backends.simulator.lookup import Pages
 from numamig.backends.simulator.machine import Machine, SimProcess
-from numamig.backends.simulator.remap_page import Bench, remap_onepage
+from numamig.backends.simulator.remap_page import Bench, mappers_of, remap_onepage
 from numamig.backends.simulator.remap_settings import Executor
 from numamig.backends.simulator.remap_victims import Victims
 
@@ -78,17 +78,20 @@ class _List:
         self._machine, self._listed = machine, victims.listed
         self._nodes, self._status = victims.nodes[part], status[part]
         pages = Pages.find(machine, process, victims.addresses[part], moving=True)
+        mappers = mappers_of(process, pages)
         fate = np.full(len(self._nodes), _TO_MOVE, np.int32)
         if not move_all:
-            fate[pages.sharers > 1] = -errno.EACCES
+            fate[mappers > 1] = -errno.EACCES
         fate[pages.node == self._nodes] = self._nodes[pages.node == self._nodes]
         self._fate = np.where(pages.fault != 0, pages.fault, fate)
-        self._bench = Bench.set_up(machine, process, pages, self._nodes, self._executing_node(pages))
+        self._bench = Bench.set_up(machine, process, pages, mappers, self._nodes, self._executing_node(pages))
         resident = [region.pages if region.backing.resident_pages else 0 for region in process.regions]
         before = np.concatenate(([0], np.cumsum(resident)))
         self._entries = int(before[-1])
         """That a whole walk passes."""
-        self._entry = np.where(pages.region >= 0, before[pages.region] + pages.index, self._entries)
+        starts = np.array([region.start for region in process.regions] or [0], np.uint64)
+        within = (victims.addresses[part] - starts[pages.region]) // np.uint64(machine.page_bytes)
+        self._entry = np.where(pages.region >= 0, before[pages.region] + within.astype(np.int64), self._entries)
         """Shape (pages,): how many lie before each page's own; all of them where it has none."""
         self._walked = 0
         """How far the page tables are in the caches of the CPU that executes."""

@@ -21,7 +21,7 @@ from numamig.backends.simulator.remap_costs import RemapCosts
 from numamig.backends.simulator.sleepers import Sleepers
 from numamig.backends.simulator.touches import Touches
 
-__all__ = ["Bench", "remap_onepage"]
+__all__ = ["Bench", "mappers_of", "remap_onepage"]
 
 # Plain numbers: looking up members of an IntFlag costs more than the array operations they are used in.
 _PINNED_FLAG = int(Flag.PINNED)
@@ -44,6 +44,8 @@ class Bench:
     """Copying each page."""
     down_ns: list[float]
     """Taking down all mappings of each, with the flushes."""
+    mappers: list[int]
+    """Page tables that map each."""
     busy: list[bool]
     """Whether somebody holds a reference at the first attempt."""
     touches: Touches
@@ -53,8 +55,17 @@ class Bench:
     _moved: list[tuple[Backing, int, int, int]] = field(default_factory=list)
 
     @classmethod
-    def set_up(cls, machine: Machine, process: SimProcess, pages: Pages, nodes: NDArray[np.int32], cpu: int) -> Bench:
+    def set_up(
+        cls,
+        machine: Machine,
+        process: SimProcess,
+        pages: Pages,
+        mappers: NDArray[np.int64],
+        nodes: NDArray[np.int32],
+        cpu: int,
+    ) -> Bench:
         """
+        :param mappers: shape (pages,), page tables that map each
         :param cpu: node of the CPU that executes
         """
         remapping, access = machine.remapping, machine.access
@@ -66,7 +77,7 @@ class Bench:
         memory = [near[node.id] for node in machine.nodes.values() if node.total_pages]
         farther = np.maximum(near[pages.node], near[np.clip(nodes, 0, 255)])
         copy_ns = costs.copy_ns(1.0, 1.0, machine.page_bytes, access.line_bytes) * farther
-        down_ns = pages.sharers * (costs.unmap_ns + costs.flush_ns)
+        down_ns = mappers * (costs.unmap_ns + costs.flush_ns)
         names = (process.pid << 40) + (pages.region.astype(np.int64) << 32) + pages.index
         touches = Touches(machine, names, remapping.lists)
         for number in np.unique(pages.region[pages.region >= 0]).tolist():
@@ -74,7 +85,7 @@ class Bench:
             touches.look_at(process.regions[number].backing, cells, pages.index[cells])
         lock = remapping.locks.of(process)
         sleepers = Sleepers(machine, process, lock, cpu, remapping.lists)
-        sleepers.expect(touches.within(copy_ns + down_ns + pages.sharers * costs.unmap_ns, sleepers.is_executing))
+        sleepers.expect(touches.within(copy_ns + down_ns + mappers * costs.unmap_ns, sleepers.is_executing))
         return cls(
             machine,
             process,
@@ -84,6 +95,7 @@ class Bench:
             float(np.mean(memory)),
             copy_ns.tolist(),
             down_ns.tolist(),
+            mappers.tolist(),
             touches.held_at_first(costs.reference_ns).tolist(),
             touches,
             sleepers,
@@ -188,7 +200,7 @@ def remap_onepage(bench: Bench, cell: int, target: int, attempt: int) -> Generat
         bench.give_back(node)
         return -errno.ESRCH
     page = (id(backing), index)
-    if page in locked or int(backing.flags[index]) & _NOT_NOW_FLAGS or _tables_locked(bench, backing):
+    if page in locked or int(backing.flags[index]) & _NOT_NOW_FLAGS or _tables_locked(bench, cell):
         bench.give_back(node)
         return 0
     locked.add(page)
@@ -217,13 +229,20 @@ def remap_onepage(bench: Bench, cell: int, target: int, attempt: int) -> Generat
     return moved
 
 
-def _tables_locked(bench: Bench, backing: Backing) -> bool:
+def _tables_locked(bench: Bench, cell: int) -> bool:
     """Whether a lock that is needed to unmap the page is not to be had: it is tried, and not waited for."""
-    remapping = bench.machine.remapping
     if bench.machine.kernel.locking is Locking.RESCAN and bench.lock.held:
         return True
-    return any(
-        remapping.locks.of(process).held
-        for process, _ in (bench.machine.mappers(backing) if bench.pages.sharers.max() > 1 else ())
-        if process is not bench.process
-    )
+    if bench.mappers[cell] < 2:
+        return False
+    others = {each.pid: each for each, _ in bench.machine.mappers(bench.backing(cell)) if each is not bench.process}
+    return any(bench.machine.remapping.locks.of(process).held for process in others.values())
+
+
+def mappers_of(process: SimProcess, pages: Pages) -> NDArray[np.int64]:
+    """How many page tables map each page; shape (pages,)."""
+    mappers = np.ones(len(pages.region), np.int64)
+    for number in np.unique(pages.region[pages.region >= 0]).tolist():
+        cells = pages.region == number
+        mappers[cells] = process.regions[number].backing.sharers[pages.index[cells]]
+    return mappers

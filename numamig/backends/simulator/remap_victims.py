@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from numamig.backends.simulator.machine import SimProcess
-from numamig.backends.simulator.memory import ABSENT
+from numamig.backends.simulator.lookup import Pages
+from numamig.backends.simulator.machine import Machine, SimProcess
 
 __all__ = ["Victims"]
 
@@ -26,7 +26,7 @@ class Victims:
     range it knows where it is, and may go on where it stopped."""
 
     @classmethod
-    def in_range(cls, process: SimProcess, start: int, end: int, node: int) -> Victims:
+    def in_range(cls, machine: Machine, process: SimProcess, start: int, end: int, node: int) -> Victims:
         """All present pages from an address up to another."""
         found = []
         for region in process.regions:
@@ -34,12 +34,12 @@ class Victims:
             first = max(0, (start - region.start) // size)
             last = min(region.pages, -(-(end - region.start) // size))
             if first < last:
-                present = np.flatnonzero(region.backing.node[first:last] != ABSENT).astype(np.uint64)
-                found.append(np.uint64(region.start + first * size) + present * np.uint64(size))
+                found.append(np.uint64(region.start) + np.arange(first, last, dtype=np.uint64) * np.uint64(size))
         addresses = np.concatenate(found) if found else np.empty(0, np.uint64)
+        addresses = addresses[Pages.find(machine, process, addresses, moving=True).fault == 0]
         return cls(addresses, np.full(len(addresses), node, np.int32), listed=False)
 
     @classmethod
-    def all_of(cls, process: SimProcess, node: int) -> Victims:
+    def all_of(cls, machine: Machine, process: SimProcess, node: int) -> Victims:
         """Every present page of a process."""
-        return cls.in_range(process, 0, 1 << 64, node)
+        return cls.in_range(machine, process, 0, 1 << 64, node)

@@ -54,7 +54,8 @@ class Touches:
         for workload in self._machine.workloads:
             if not workload.running or all(backing is not each for each in workload.backings):
                 continue
-            page, thread, per_ns = workload.touch_rates(backing, index)
+            page, thread, part = workload.touch_parts(backing, index)
+            per_ns = part / workload.period_ns()[thread]
             np.add.at(self.per_ns, cells[page], per_ns)
             self._parts.append((workload, cells[page], thread, per_ns))
 

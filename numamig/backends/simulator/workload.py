@@ -103,24 +103,42 @@ class Workload:
         part = np.divide(here, total, out=np.zeros(self._rows), where=total > 0)
         return np.resize(part, len(self.thread_nodes)) if self._rows == 1 else part
 
+    def accesses(self) -> NDArray[np.float64]:
+        """Shape (threads,): how many each has made until now."""
+        self.catch_up()
+        return self._done.copy()
+
+    def totals(self) -> NDArray[np.float64]:
+        """Shape (parts,): weight of all that is accessed; one part for all threads, or each its own (``split``)."""
+        return np.asarray(self._weights.sum(axis=1))
+
+    def weights_of(self, backing: Backing, pages: PageIndex) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Part, and share of its accesses times its total, of each of some pages."""
+        return self._rows_of(backing, pages)
+
+    def touches_of_all_per_ns(self) -> NDArray[np.float64]:
+        """Shape (parts,): how often a page of weight 1 is touched, by whichever thread."""
+        pace, total = 1 / self.period_ns(), self.totals()
+        pace = pace if self.plan.split else np.array([pace.sum()])
+        return np.divide(pace, total, out=np.zeros_like(total), where=total > 0)
+
     def touches_per_ns(self, backing: Backing, pages: PageIndex) -> NDArray[np.float64]:
         """Shape (threads,): how often each thread touches one of some pages."""
         return self.part_of(backing, pages) / self.period_ns()
 
-    def touch_rates(
+    def touch_parts(
         self, backing: Backing, index: NDArray[np.int64]
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-        """Who touches which of some pages, and how often.
+        """Who touches which of some pages.
 
         :param index: shape (pages,)
-        :returns: three arrays of one shape: which of ``index``, thread, touches per ns
+        :returns: three arrays of one shape: which of ``index``, thread, part of its accesses that goes there
         """
         rows, heat = self._rows_of(backing, index)
-        part = heat / self._weights.sum(axis=1)[rows]
-        period, pages, threads = self.period_ns(), np.arange(len(index)), len(self.thread_nodes)
+        part, pages, threads = heat / self._weights.sum(axis=1)[rows], np.arange(len(index)), len(self.thread_nodes)
         if self.plan.split:
-            return pages, rows, part / period[rows]
-        return np.repeat(pages, threads), np.tile(np.arange(threads), len(pages)), (part[:, None] / period).ravel()
+            return pages, rows, part
+        return np.repeat(pages, threads), np.tile(np.arange(threads), len(pages)), np.repeat(part, threads)
 
     def period_ns(self) -> NDArray[np.float64]:
         """Shape (threads,): from one access of each thread to its next, as things are."""
