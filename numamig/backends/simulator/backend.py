@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ class SimulatorBackend:
             "see_pfn": "" if caller.sys_admin else "no CAP_SYS_ADMIN: placement is asked page by page",
             "heat": "the simulated kernel does not track access",
         }
-        self.capabilities = Capabilities(
+        self._capabilities = Capabilities(
             kernel=machine.kernel.name,
             machine=machine.title,
             user=caller.user,
@@ -75,6 +76,12 @@ class SimulatorBackend:
             see_pfn=caller.sys_admin,
             missing={ability: why for ability, why in missing.items() if why},
         )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        if self._capabilities.balancing != bool(self.machine.balancing):
+            self._capabilities = replace(self._capabilities, balancing=bool(self.machine.balancing))
+        return self._capabilities
 
     @property
     def clock(self) -> MachineClock:
@@ -183,7 +190,7 @@ class SimulatorBackend:
                     if node.reserve_pages
                 },
                 huge_pools=huge_pools(self.machine),
-                switches=Switches(balancing=int(self.capabilities.balancing), demotion=False),
+                switches=Switches(balancing=self.machine.balancing, demotion=self.machine.demotion),
             )
 
     def workings(self) -> Workings:

@@ -23,7 +23,7 @@ from numamig.backends.simulator.remap import remap
 from numamig.backends.simulator.remap_victims import Victims
 from numamig.backends.simulator.runs import move_in_runs
 
-__all__ = ["carry_out", "clear_hints"]
+__all__ = ["acted_out", "carry_out", "clear_hints"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,13 @@ def carry_out(machine: Machine, calls: Sequence[MovePagesCall]) -> list[MovePage
     else:
         timeline.run(timeline.all_of([timeline.process(_take_time(machine, answer)) for answer in answers]))
     return [answer.at_last() for answer in answers]
+
+
+def acted_out(machine: Machine, call: MovePagesCall) -> Generator[simpy.Event, object, MovePagesReturn]:
+    """A call by an actor, in the machine's time: others go on meanwhile."""
+    answer = _call(machine, call)
+    yield machine.timeline.process(_take_time(machine, answer))
+    return answer.at_last()
 
 
 def clear_hints(machine: Machine, process: SimProcess, addresses: NDArray[np.uint64]) -> None:

@@ -42,6 +42,8 @@ class SimRegion:
     path: str = ""
     page_size: int = PAGE
     """Of the mapping: that of its pool for hugetlb."""
+    first: int = 0
+    """Page of the backing that it begins with."""
 
     @property
     def pages(self) -> int:
@@ -119,6 +121,10 @@ class Machine:
         self.clock = MachineClock(self.timeline, self.lock)
         self.processes: dict[int, SimProcess] = {}
         self.workloads: list[Workload] = []
+        self.balancing = 0
+        """kernel.numa_balancing."""
+        self.demotion = False
+        """/sys/kernel/mm/numa/demotion_enabled."""
         self.vmstat = {"pgmigrate_success": 0, "pgmigrate_fail": 0, "numa_pages_migrated": 0}
         self.moved_pages = np.zeros((256, 256), np.int64)
         """Base pages migrated by anybody, by (from, to)."""

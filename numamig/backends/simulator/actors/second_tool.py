@@ -1,0 +1,87 @@
+"""A second tool: another program that moves pages of a process at given times, and asks nobody.
+
+It makes the same system call, with the rights of the scenario's caller, in the machine's time and not in anybody's
+step. With it one sees that outcomes stay true where somebody else moves pages meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from numamig.backends.base import MPOL_MF_MOVE, MovePagesCall, MovePagesReturn
+from numamig.backends.simulator.calls import acted_out
+from numamig.backends.simulator.memory import ABSENT, Flag
+from numamig.model.process import RegionKind
+
+if TYPE_CHECKING:
+    from numamig.backends.simulator.machine import Machine, SimProcess
+
+__all__ = ["SecondTool"]
+
+_LARGE = int(Flag.LARGE)
+
+
+@dataclass(slots=True)
+class SecondTool:
+    """The actor. All times in ns."""
+
+    pid: int
+    to: int
+    """Node."""
+    at_ns: int = 0
+    """When it begins, from its start on."""
+    every_ns: int | None = None
+    """And again; None: once."""
+    source: tuple[int, ...] | None = None
+    """Nodes whose pages it moves; None: all others."""
+    pages: int = 1 << 30
+    """Pages that it moves each time, at most."""
+    call_pages: int = 512
+    """Pages in a call."""
+    answers: list[MovePagesReturn] = field(default_factory=list)
+    """What its calls returned."""
+
+    def start(self, machine: Machine) -> object:
+        return machine.timeline.process(self._run(machine))
+
+    def _run(self, machine: Machine) -> Generator[simpy.Event, object, None]:
+        yield machine.timeline.timeout(self.at_ns)
+        while True:
+            began_ns = machine.timeline.now_ns
+            process = machine.processes.get(self.pid)
+            if process is None:
+                return
+            address = self._addresses(process)[: self.pages]
+            for first in range(0, len(address), self.call_pages):
+                some = address[first : first + self.call_pages]
+                nodes = np.full(len(some), self.to, np.int32)
+                call = MovePagesCall(self.pid, some, nodes, MPOL_MF_MOVE)
+                self.answers.append((yield from acted_out(machine, call)))
+            if self.every_ns is None:
+                return
+            # Times that it was busy at are passed over.
+            passed_ns = machine.timeline.now_ns - began_ns
+            yield machine.timeline.timeout(max(1, self.every_ns - passed_ns % self.every_ns))
+
+    def _addresses(self, process: SimProcess) -> NDArray[np.uint64]:
+        """Folios that are not where they should be, by their first addresses."""
+        found = [np.zeros(0, np.uint64)]
+        for region in process.regions:
+            if region.kind is RegionKind.SPECIAL:
+                continue
+            backing = region.backing
+            here = slice(region.first, region.first + region.pages)
+            node, flags = backing.node[here], backing.flags[here]
+            wanted = (node != ABSENT) & (node != self.to) & (flags & int(Flag.ZERO) == 0)
+            if self.source is not None:
+                wanted &= np.isin(node, self.source)
+            page = np.flatnonzero(wanted)
+            page = page[(flags[page] & _LARGE == 0) | ((page + region.first) % backing.folio_pages == 0)]
+            found.append((region.start + page * backing.page_bytes).astype(np.uint64))
+        return np.concatenate(found)
