@@ -130,7 +130,7 @@ class Chooser:
         self._hold = hold
         self._request = request
         self._ranges = list(ranges)
-        self._huge = huge_page_size
+        self._huge = huge_page_size or page_size  # a machine without huge pages has no larger unit
         self._page_size = page_size
         self._look_bytes = 0
         self._clears = True

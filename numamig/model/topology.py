@@ -58,7 +58,7 @@ class Topology:
     page_size: int = 4096
     """Bytes of a base page."""
     huge_page_size: int = 2 << 20
-    """Bytes of a transparent huge page (a PMD)."""
+    """Bytes of a transparent huge page (a PMD); 0 where there are none."""
     _by_id: Mapping[int, Node] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

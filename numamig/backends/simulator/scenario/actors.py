@@ -1,22 +1,20 @@
-"""Actors in a scenario: whoever acts on the machine on his own, told apart by ``kind``.
+"""What an actor in a scenario is: whoever acts on the machine on his own, told apart by ``kind``.
 
-To add one: subclass ``ActorEntry`` beside what it starts, with its keys as fields, and name the class in ``ENTRIES``.
+To add one: subclass ``ActorEntry`` in a room of its own, with its keys as fields, and name the class in ``entries``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pydantic import BeforeValidator, SerializeAsAny
-
-from numamig.backends.simulator.scenario.fields import Fault, Strict, report
+from numamig.backends.simulator.scenario.fields import Fault, Strict
 
 if TYPE_CHECKING:
     from numamig.backends.simulator.machine import Machine
     from numamig.backends.simulator.scenario.schema import ScenarioFile
 
-__all__ = ["ENTRIES", "Actor", "ActorEntry", "AnyActor"]
+__all__ = ["Actor", "ActorEntry"]
 
 
 class Actor(Protocol):
@@ -38,24 +36,3 @@ class ActorEntry(Strict):
     def faults(self, scenario: ScenarioFile) -> Iterable[Fault]:
         """What does not fit the rest of the scenario; locations begin at the entry's own keys."""
         return ()
-
-
-ENTRIES: tuple[type[ActorEntry], ...] = ()
-"""All that a scenario may have."""
-
-
-def _by_kind(value: object) -> object:
-    if not isinstance(value, dict):
-        return value
-    kinds = {str(entry.model_fields["kind"].default): entry for entry in ENTRIES}
-    entry = kinds.get(str(value.get("kind")))
-    if entry is None:
-        known = ", ".join(kinds) or "none"
-        words = f"{value['kind']!r} is not known" if "kind" in value else "is missing"
-        report([Fault(("kind",), f"{words}; actors are: {known}")])
-        return value
-    return entry.model_validate(value)
-
-
-AnyActor = Annotated[SerializeAsAny[ActorEntry], BeforeValidator(_by_kind)]
-"""One of ``ENTRIES``, by its ``kind``."""

@@ -60,6 +60,8 @@ def build_machine(scenario: ScenarioFile) -> Machine:
         access=_access(scenario, distances),
         seed=scenario.seed,
     )
+    if scenario.remap is not None:
+        machine.remapping.settings = scenario.remap.settings()
     shared: dict[str, Backing] = {}
     named: _Named = {}
     pools = {entry.id: entry.hugepages for entry in scenario.nodes}

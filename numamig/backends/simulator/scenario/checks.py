@@ -8,6 +8,7 @@ from numamig.backends.simulator.kernels import KERNELS
 from numamig.backends.simulator.scenario.fields import Fault
 from numamig.backends.simulator.scenario.processes import ProcessEntry
 from numamig.backends.simulator.scenario.regions import region_faults
+from numamig.backends.simulator.scenario.remapping import remap_faults
 from numamig.backends.simulator.scenario.schema import NodeEntry, ScenarioFile
 from numamig.units import format_bytes
 
@@ -23,6 +24,7 @@ def faults(scenario: ScenarioFile) -> Iterator[Fault]:
         yield Fault(("kernel",), f"kernel {scenario.kernel!r} is not known; there are {', '.join(KERNELS)}")
         return
     yield from _topology(scenario)
+    yield from remap_faults(scenario.remap, scenario.profile)
     seen: set[int] = set()
     shared: dict[str, tuple[ProcessEntry, int]] = {}
     pages = 0

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from numamig.backends.simulator.kernels import KERNELS, KernelProfile
-from numamig.backends.simulator.scenario.actors import AnyActor
+from numamig.backends.simulator.scenario.entries import AnyActor
 from numamig.backends.simulator.scenario.fields import (
     BytesPerNs,
     Cpus,
@@ -20,6 +20,7 @@ from numamig.backends.simulator.scenario.fields import (
     report,
 )
 from numamig.backends.simulator.scenario.processes import ProcessEntry
+from numamig.backends.simulator.scenario.remapping import RemapEntry
 
 __all__ = ["CallerEntry", "LatencyEntry", "NodeEntry", "ScenarioFile"]
 
@@ -88,6 +89,8 @@ class ScenarioFile(Strict):
     """SLIT: a row for each node, from it to each; left out: 10 to itself, 20 to others."""
     latencies: list[list[SomeTime]] | None = None
     """The same in time, instead of ``latency``."""
+    remap: RemapEntry | None = None
+    """How the moving call is set, for the kernels of 2004."""
     processes: list[ProcessEntry] = Field(default_factory=list)
     actors: list[AnyActor] = Field(default_factory=list)
 
