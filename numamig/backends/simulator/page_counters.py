@@ -36,11 +36,11 @@ class CounterSettings:
     """How it counts and decides."""
 
     accesses_per_sample: float = _parameter(
-        11_000.0, "accesses", "fitted: 92 s in all where moving costs nothing (the author's estimate)"
+        6_320.0, "accesses", "fitted: 92 s in all where moving costs nothing (the author's estimate)"
     )
-    missed: float = _parameter(0.6, "1", "fitted: 106 s in all as built")
+    missed: float = _parameter(0.70, "1", "fitted: 106 s in all as built")
     """Part of the samples that the counters lose."""
-    decide_ns: float = _parameter(34_000.0, "ns/page", "fitted: 1-2 s of deciding in all; set to 1.5 s")
+    decide_ns: float = _parameter(34_800.0, "ns/page", "fitted: 1-2 s of deciding in all; set to 1.5 s")
     """From a sample to the decision to move its page: reading counters, sorting, asking where it is."""
     interval_ns: int = _parameter(5_000_000_000, "ns", "assumed")
     """Between two looks at the counters."""
