@@ -18,13 +18,15 @@ from numamig.testing.workshop import Area, Target, Workshop
 
 __all__ = ["ConformanceSuite"]
 
-PAGE = 4096
 HUGE_PAGES = 512
+_SOMEWHERE = 1 << 16
+"""An address in nobody's memory."""
 
 
 def addresses(target: Target, area: int, pages: int, first: int = 0) -> NDArray[np.uint64]:
     """Addresses of single pages of an area; shape (pages,)."""
-    return np.uint64(target.starts[area]) + np.arange(first, first + pages, dtype=np.uint64) * np.uint64(PAGE)
+    index = np.arange(first, first + pages, dtype=np.uint64)
+    return np.uint64(target.starts[area]) + index * np.uint64(target.page_bytes)
 
 
 def everywhere(node: int, pages: int) -> NDArray[np.int32]:
@@ -126,6 +128,8 @@ class ConformanceSuite:
     def test_a_page_named_twice_is_busy_once_and_moves(
         self, workshop: Workshop, backend: Backend, here: int, there: int
     ) -> None:
+        if not workshop.moves_in_runs:
+            pytest.skip("capability moves_in_runs of the workshop is missing")
         target = workshop.start(Area(2, here))
         where = addresses(target, 0, 2)[[0, 0, 1]]
         answer = backend.move_pages(target.pid, where, everywhere(there, 3))
@@ -165,8 +169,8 @@ class ConformanceSuite:
     def test_a_pinned_page_hides_the_run_it_is_in(
         self, workshop: Workshop, backend: Backend, here: int, there: int
     ) -> None:
-        if not workshop.can_pin:
-            pytest.skip("capability can_pin of the workshop is missing")
+        if not (workshop.can_pin and workshop.moves_in_runs):
+            pytest.skip("capability can_pin or moves_in_runs of the workshop is missing")
         target = workshop.start(Area(8, here, pinned=(3,)))
         answer = backend.move_pages(target.pid, addresses(target, 0, 8), everywhere(there, 8))
         assert answer.returned == 1
@@ -176,8 +180,8 @@ class ConformanceSuite:
     def test_what_follows_a_failed_run_is_not_tried(
         self, workshop: Workshop, backend: Backend, here: int, there: int
     ) -> None:
-        if not workshop.can_pin:
-            pytest.skip("capability can_pin of the workshop is missing")
+        if not (workshop.can_pin and workshop.moves_in_runs):
+            pytest.skip("capability can_pin or moves_in_runs of the workshop is missing")
         target = workshop.start(Area(8, here, pinned=(1,)), Area(4, there))
         where = np.concatenate((addresses(target, 0, 4), addresses(target, 1, 2), addresses(target, 0, 2, first=4)))
         nodes = np.array([there] * 4 + [here] * 2 + [there] * 2, np.int32)
@@ -190,14 +194,26 @@ class ConformanceSuite:
     def test_a_failed_run_ends_at_a_page_that_was_not_queued(
         self, workshop: Workshop, backend: Backend, here: int, there: int
     ) -> None:
-        if not workshop.can_pin:
-            pytest.skip("capability can_pin of the workshop is missing")
+        if not (workshop.can_pin and workshop.moves_in_runs):
+            pytest.skip("capability can_pin or moves_in_runs of the workshop is missing")
         target = workshop.start(Area(8, here, pinned=(1,)), Area(1, there))
         where = np.concatenate((addresses(target, 0, 4), addresses(target, 1, 1), addresses(target, 0, 4, first=4)))
         answer = backend.move_pages(target.pid, where, everywhere(there, 9))
         assert answer.returned == 5
         assert answer.status.tolist() == [UNWRITTEN] * 4 + [there] + [UNWRITTEN] * 4
         assert target.pages_by_node(0) == {here: 5, there: 3}
+
+    def test_pages_that_move_in_their_turn_have_statuses_of_their_own(
+        self, workshop: Workshop, backend: Backend, here: int, there: int
+    ) -> None:
+        if workshop.moves_in_runs or not workshop.can_pin:
+            pytest.skip("the workshop has the capability moves_in_runs, or can_pin is missing")
+        target = workshop.start(Area(8, here, pinned=(3,)))
+        where = addresses(target, 0, 8)[[0, 1, 1, 2, 3, 4, 5, 6, 7]]
+        answer = backend.move_pages(target.pid, where, everywhere(there, 9))
+        assert (answer.returned, answer.errno) == (0, 0)
+        assert answer.status.tolist() == [there] * 4 + [-errno.EBUSY] + [there] * 4
+        assert target.pages_by_node(0) == {here: 1, there: 7}
 
     def test_any_address_of_a_huge_page_moves_all_of_it(
         self, workshop: Workshop, backend: Backend, here: int, there: int
@@ -231,14 +247,14 @@ class ConformanceSuite:
         assert target.pages_by_node(0) == {here: 2}
 
     def test_an_unused_pid_is_no_process(self, workshop: Workshop, backend: Backend, there: int) -> None:
-        where = np.array([PAGE], np.uint64)
+        where = np.array([_SOMEWHERE], np.uint64)
         self.refused(backend.move_pages(workshop.unused_pid, where, everywhere(there, 1)), errno.ESRCH)
         self.refused(backend.move_pages(workshop.unused_pid, where, None), errno.ESRCH)
         with pytest.raises(TargetGone):
             backend.process(workshop.unused_pid)
 
     def test_a_kernel_thread_has_no_memory(self, workshop: Workshop, backend: Backend, there: int) -> None:
-        where = np.array([PAGE], np.uint64)
+        where = np.array([_SOMEWHERE], np.uint64)
         self.refused(backend.move_pages(workshop.kernel_thread, where, everywhere(there, 1)), errno.EINVAL)
         assert backend.process(workshop.kernel_thread).kernel_thread
         assert workshop.kernel_thread not in [process.pid for process in backend.processes()]
@@ -263,13 +279,13 @@ class ConformanceSuite:
 
     def look(self, backend: Backend, target: Target, area: int, pages: int) -> PageRuns:
         start = target.starts[area]
-        return PageRuns.concatenate(backend.page_runs(target.pid, [(start, start + pages * PAGE)]))
+        return PageRuns.concatenate(backend.page_runs(target.pid, [(start, start + pages * target.page_bytes)]))
 
     def test_page_runs_agree_with_queries(self, workshop: Workshop, backend: Backend, here: int, there: int) -> None:
         target = workshop.start(Area(64, here), Area(8, here, "untouched"))
         backend.move_pages(target.pid, addresses(target, 0, 64)[::3], everywhere(there, 22))
         where, size, node = self.look(backend, target, 0, 64).folios()
-        assert size.tolist() == [PAGE] * 64
+        assert size.tolist() == [target.page_bytes] * 64
         assert where.tolist() == addresses(target, 0, 64).tolist()
         assert node.tolist() == self.ask(backend, target, where)
         assert len(self.look(backend, target, 1, 8)) == 0
@@ -281,25 +297,26 @@ class ConformanceSuite:
         backend.move_pages(target.pid, addresses(target, 0, 30, first=20), everywhere(there, 30))
         for area, pages in ((0, 100), (1, 50)):
             by_node = self.look(backend, target, area, pages).bytes_by_node()
-            assert {n: b // PAGE for n, b in by_node.items()} == target.pages_by_node(area)
+            assert {n: b // target.page_bytes for n, b in by_node.items()} == target.pages_by_node(area)
 
     def test_page_runs_keep_to_their_ranges(self, workshop: Workshop, backend: Backend, here: int) -> None:
         target = workshop.start(Area(32, here))
-        start = target.starts[0]
-        ranges = [(start + 2 * PAGE, start + 5 * PAGE), (start + 9 * PAGE, start + 10 * PAGE)]
+        start, page = target.starts[0], target.page_bytes
+        ranges = [(start + 2 * page, start + 5 * page), (start + 9 * page, start + 10 * page)]
         where, _, _ = PageRuns.concatenate(backend.page_runs(target.pid, ranges)).folios()
-        assert ((where - np.uint64(start)) // np.uint64(PAGE)).tolist() == [2, 3, 4, 9]
+        assert ((where - np.uint64(start)) // np.uint64(page)).tolist() == [2, 3, 4, 9]
 
     def test_a_huge_page_is_one_folio(self, workshop: Workshop, backend: Backend, here: int) -> None:
         if not (workshop.can_make_huge and backend.capabilities.see_pfn):
             pytest.skip("capability can_make_huge of the workshop, or see_pfn, is missing")
         target = workshop.start(Area(2 * HUGE_PAGES, here, "huge"))
+        page = target.page_bytes
         where, size, node = self.look(backend, target, 0, 2 * HUGE_PAGES).folios()
-        assert size.tolist() == [HUGE_PAGES * PAGE] * 2
-        assert where.tolist() == [target.starts[0], target.starts[0] + HUGE_PAGES * PAGE]
+        assert size.tolist() == [HUGE_PAGES * page] * 2
+        assert where.tolist() == [target.starts[0], target.starts[0] + HUGE_PAGES * page]
         assert node.tolist() == [here] * 2
-        middle = target.starts[0] + 100 * PAGE
-        (part,) = PageRuns.concatenate(backend.page_runs(target.pid, [(middle, middle + PAGE)])).folios()[0].tolist()
+        middle = target.starts[0] + 100 * page
+        (part,) = PageRuns.concatenate(backend.page_runs(target.pid, [(middle, middle + page)])).folios()[0].tolist()
         assert part == target.starts[0]
 
     def test_regions_hold_the_areas(self, workshop: Workshop, backend: Backend, here: int) -> None:
@@ -307,19 +324,19 @@ class ConformanceSuite:
         regions = backend.regions(target.pid)
         assert [r.start for r in regions] == sorted(r.start for r in regions)
         for start, pages in zip(target.starts, (16, 4), strict=True):
-            assert [r for r in regions if r.start <= start and start + pages * PAGE <= r.end]
+            assert [r for r in regions if r.start <= start and start + pages * target.page_bytes <= r.end]
 
     def test_a_process_is_seen_and_then_gone(self, workshop: Workshop, backend: Backend, here: int) -> None:
         target = workshop.start(Area(8, here))
         seen = backend.process(target.pid)
         assert seen.identity == (target.pid, seen.start_time)
         assert seen.identity in [process.identity for process in backend.processes()]
-        assert seen.resident_bytes >= 8 * PAGE
+        assert seen.resident_bytes >= 8 * target.page_bytes
         where = addresses(target, 0, 8)
         target.end()
         assert backend.move_pages(target.pid, where, None).errno in (errno.ESRCH, errno.EINVAL)
         with pytest.raises(TargetGone):
-            list(backend.page_runs(target.pid, [(int(where[0]), int(where[-1]) + PAGE)]))
+            list(backend.page_runs(target.pid, [(int(where[0]), int(where[-1]) + target.page_bytes)]))
         with pytest.raises(TargetGone):
             backend.regions(target.pid)
 
@@ -343,5 +360,5 @@ class ConformanceSuite:
         after = backend.node_counters()
         assert after.vmstat["pgmigrate_success"] - before.vmstat["pgmigrate_success"] >= pages
         # Others give memory back meanwhile on a real machine: a quarter of what moved must show.
-        assert before.free_bytes[there] - after.free_bytes[there] >= pages // 4 * PAGE
+        assert before.free_bytes[there] - after.free_bytes[there] >= pages // 4 * target.page_bytes
         assert after.taken_ns > before.taken_ns

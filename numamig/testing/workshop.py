@@ -34,6 +34,11 @@ class Target(Protocol):
     def pid(self) -> int: ...
 
     @property
+    def page_bytes(self) -> int:
+        """Of a base page."""
+        ...
+
+    @property
     def starts(self) -> tuple[int, ...]:
         """First address of each area, in the order in which they were asked for."""
         ...
@@ -61,6 +66,12 @@ class Workshop(Protocol):
     @property
     def can_make_huge(self) -> bool:
         """Whether ``state="huge"`` can be had."""
+        ...
+
+    @property
+    def moves_in_runs(self) -> bool:
+        """Whether pages are isolated, queued by target and moved in runs, as move_pages of Linux does: a page that
+        fails hides its run, and one that is named twice is busy. Else each moves in its turn."""
         ...
 
     @property

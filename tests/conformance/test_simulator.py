@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.kernels import KERNELS
+from numamig.backends.simulator.kernels import KERNELS, Locking
 from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
-from numamig.backends.simulator.memory import ABSENT, HUGE_PAGES, PAGE, Backing, Flag, SimNode
+from numamig.backends.simulator.memory import ABSENT, HUGE_PAGES, Backing, Flag, SimNode
 from numamig.model.process import RegionKind
 from numamig.testing import Area, ConformanceSuite
 
@@ -23,6 +23,10 @@ class SimTarget:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @property
+    def page_bytes(self) -> int:
+        return self.machine.page_bytes
 
     @property
     def starts(self) -> tuple[int, ...]:
@@ -39,13 +43,14 @@ class SimTarget:
 
 class SimWorkshop:
     can_pin = True
-    can_make_huge = True
     kernel_thread = 2
     unused_pid = 99_999
 
     def __init__(self, kernel: str) -> None:
         nodes = [SimNode(n, (n,), 1 << 18, 1 << 18) for n in (0, 1, 4)] + [SimNode(5, (9,), 0, 0)]
         self.machine = Machine(nodes, kernel=KERNELS[kernel])
+        self.can_make_huge = bool(self.machine.kernel.huge_pages)
+        self.moves_in_runs = self.machine.kernel.locking is Locking.PER_TABLE
         self.machine.add(SimProcess(2, "kthreadd", kernel_thread=True))
         self.backend = SimulatorBackend(self.machine)
 
@@ -53,7 +58,7 @@ class SimWorkshop:
         process = SimProcess(1000 + len(self.machine.processes), "workload")
         address = 0x7F0000000000
         for area in areas:
-            backing = Backing.untouched(area.pages)
+            backing = Backing.untouched(area.pages, page_bytes=self.machine.page_bytes)
             flags = {"read": Flag.ZERO, "huge": Flag.LARGE}.get(area.state, 0)
             if area.state != "untouched":
                 self.machine.place(backing, 0, np.full(area.pages, area.node, np.uint8), flags)
@@ -62,11 +67,11 @@ class SimWorkshop:
             process.regions.append(SimRegion(address, backing, kind))
             if area.state == "shared":
                 self.machine.add(SimProcess(process.pid + 500, "sharer", regions=[SimRegion(address, backing, kind)]))
-            address += -(-(area.pages + 1) // HUGE_PAGES) * HUGE_PAGES * PAGE
+            address += -(-(area.pages + 1) // HUGE_PAGES) * HUGE_PAGES * self.machine.page_bytes
         return SimTarget(self.machine, self.machine.add(process))
 
 
 class TestSimulator(ConformanceSuite):
-    @pytest.fixture(params=["linux-6.1", "linux-6.12"])
+    @pytest.fixture(params=list(KERNELS))
     def workshop(self, request: pytest.FixtureRequest) -> SimWorkshop:
         return SimWorkshop(request.param)

@@ -24,6 +24,7 @@ class LabTarget:
     child: subprocess.Popen[str]
     areas: tuple[Area, ...]
     starts: tuple[int, ...]
+    page_bytes = PAGE
 
     @property
     def pid(self) -> int:
@@ -56,6 +57,7 @@ class LabTarget:
 class LabWorkshop:
     can_pin = True
     can_make_huge = True
+    moves_in_runs = True
     kernel_thread = 2
 
     def __init__(self) -> None:
