@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, MovePagesReturn
 from numamig.backends.simulator import calls
+from numamig.backends.simulator.folios import mapped_huge_between
 from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
 from numamig.backends.simulator.memory import ABSENT, Flag, all_are
 from numamig.backends.simulator.rating import huge_pools, rated
@@ -25,7 +26,6 @@ __all__ = ["SimulatorBackend"]
 
 _CHUNK_PAGES = 1 << 20
 # Plain numbers: looking up members of an IntFlag costs more than the array operations they are used in.
-_LARGE_FLAG = int(Flag.LARGE)
 _HINTED_FLAG = int(Flag.HINTED)
 _ZERO_FLAG = int(Flag.ZERO)
 
@@ -233,20 +233,20 @@ class SimulatorBackend:
         :param seen: nothing below this address is shown, since it has been
         :returns: the pages, and the address up to which pages were shown
         """
-        backing = region.backing
+        backing, kernel = region.backing, self.machine.kernel
         page, folio = backing.page_bytes, backing.folio_pages
         low, high = (start - region.start) // page, -(-(end - region.start) // page)
-        # Page tables show huge pages; smaller folios look like the pages that they are made of.
-        shown = bool(self.machine.kernel.huge_pages) and folio >= self.machine.kernel.huge_pages
-        if shown and backing.flags[low] & _LARGE_FLAG:
-            low -= low % folio
-        if shown and backing.flags[high - 1] & _LARGE_FLAG:
-            high = -(-high // folio) * folio
+        # Page tables show huge pages; other folios look like the pages that they are made of.
+        if mapped_huge_between(region, low, low + 1, kernel)[0]:
+            low -= (low + region.first) % folio
+        if mapped_huge_between(region, high - 1, high, kernel)[0]:
+            high += -(high + region.first) % folio
         low = max(low, (seen - region.start) // page)
         if low >= high:
             return PageRuns.empty(), seen
         self.clock.look_ns(self.machine.costs.looking(high - low))
-        node, flags = backing.node[low:high], backing.flags[low:high]
+        here = slice(low + region.first, high + region.first)
+        node, flags = backing.node[here], backing.flags[here]
         start = region.start + low * page
         if all_are(node, on := int(node[0])) and all_are(flags, 0):  # the whole of it in one run
             if on == ABSENT:
@@ -258,7 +258,7 @@ class SimulatorBackend:
                 np.array((on,), np.int16),
             ), region.start + high * page
         kind = node.astype(np.int16)
-        large = flags & _LARGE_FLAG != 0 if shown else np.zeros(len(flags), bool)
+        large = mapped_huge_between(region, low, high, kernel)
         kind[large] |= 256
         absent = (node == ABSENT) | (flags & _ZERO_FLAG != 0)
         kind[absent] = -1

@@ -39,9 +39,9 @@ class KernelProfile:
 
     name: str
     untouched: int
-    """Status of a page of a mapping that was never touched."""
-    special: int
-    """Status of a vdso page when it is to be moved."""
+    """Status of a page of anonymous memory that was never touched. In files and shared memory it is ENOENT for all."""
+    device: int
+    """What a query says of frames that are nobody's pages: vvar, device memory. To move them is EFAULT for all."""
     sees_hinted: bool
     """Whether move_pages sees pages that NUMA balancing has marked PROT_NONE."""
     batch_pages: int
@@ -49,6 +49,14 @@ class KernelProfile:
     page_bytes: int = 4096
     huge_bytes: int = 2 << 20
     """Of a transparent huge page; 0 where there are none."""
+    pool_by_first_page: bool = False
+    """Whether a page of a hugetlb pool is only found by its first address: by any other it is refused (EACCES)."""
+    guesses_sharing: bool = False
+    """Whether a large folio is shared or not as a whole, guessed from its first page (folio_likely_mapped_shared);
+    before, each of its pages is or is not."""
+    splits_remnants: bool = False
+    """Whether a large folio that is no longer mapped in whole is split when it is to be moved (6.9). One that has moved
+    entry by entry counts as such too (observed on 6.12.117): a second move splits it."""
     mthp: bool = False
     """Whether anonymous memory may come in folios between a page and a huge page (6.8)."""
     locking: Locking = Locking.PER_TABLE
@@ -63,7 +71,7 @@ class KernelProfile:
 
 _IA64_2004 = {
     "untouched": -errno.ENOENT,
-    "special": -errno.EACCES,
+    "device": -errno.EFAULT,
     "sees_hinted": True,
     "batch_pages": 1,
     "page_bytes": 16384,
@@ -74,13 +82,22 @@ _IA64_2004 = {
 KERNELS = {
     profile.name: profile
     for profile in (
-        KernelProfile("linux-6.1", untouched=-errno.EFAULT, special=-errno.EFAULT, sees_hinted=False, batch_pages=1),
+        KernelProfile(
+            "linux-6.1",
+            untouched=-errno.EFAULT,
+            device=-errno.EFAULT,
+            sees_hinted=False,
+            batch_pages=1,
+            pool_by_first_page=True,
+        ),
         KernelProfile(
             "linux-6.12",
             untouched=-errno.ENOENT,
-            special=-errno.EACCES,
+            device=-errno.ENOENT,
             sees_hinted=True,
             batch_pages=512,
+            guesses_sharing=True,
+            splits_remnants=True,
             mthp=True,
         ),
         KernelProfile("ia64-2004-hold-lock", locking=Locking.HOLD, **_IA64_2004),  # type: ignore[arg-type]

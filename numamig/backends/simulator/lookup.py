@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from numamig.backends.simulator.machine import Machine, SimProcess
+from numamig.backends.simulator.folios import mapped_huge, shared
+from numamig.backends.simulator.kernels import KernelProfile
+from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
 from numamig.backends.simulator.memory import ABSENT, Flag
 from numamig.model.process import RegionKind
 
@@ -19,6 +21,7 @@ _SWAPPED_FLAG = int(Flag.SWAPPED)
 _LARGE_FLAG = int(Flag.LARGE)
 _HINTED_FLAG = int(Flag.HINTED)
 _ZERO_FLAG = int(Flag.ZERO)
+_ANONYMOUS = (RegionKind.ANON, RegionKind.HEAP, RegionKind.STACK)
 
 
 @dataclass(slots=True)
@@ -63,26 +66,30 @@ class Pages:
     def _fill(
         self, machine: Machine, process: SimProcess, addresses: NDArray[np.uint64], number: int, moving: bool
     ) -> None:
-        region, kernel = process.regions[number], machine.kernel
+        region = process.regions[number]
         backing = region.backing
         cells = np.flatnonzero(self.region == number)
         index = ((addresses[cells] - np.uint64(region.start)) // np.uint64(backing.page_bytes)).astype(np.int64)
+        index += region.first
         node, flags = backing.node[index].astype(np.int32), backing.flags[index]
         self.index[cells], self.node[cells], self.flags[cells] = index, node, flags
         self.head[cells] = np.where(flags & _LARGE_FLAG != 0, index - index % backing.folio_pages, index)
         self.sharers[cells] = backing.sharers[index]
-        fault = np.zeros(len(cells), np.int32)
-        never = kernel.untouched if region.kind is not RegionKind.FILE else -errno.ENOENT
-        fault[node == ABSENT] = never
-        fault[(node == ABSENT) & (flags & _SWAPPED_FLAG != 0)] = -errno.ENOENT
-        fault[flags & _ZERO_FLAG != 0] = -errno.EFAULT
-        if not kernel.sees_hinted:
-            hinted = (flags & _HINTED_FLAG != 0) & (node != ABSENT)
-            huge = (flags[hinted] & _LARGE_FLAG != 0) & (backing.folio_pages >= kernel.huge_pages)
-            fault[hinted] = np.where(huge, -errno.EFAULT, -errno.ENOENT)
-        if region.kind is RegionKind.SPECIAL:
-            fault[:] = kernel.special if moving else -errno.EFAULT
-        self.fault[cells] = fault
+        self.fault[cells] = _faults(machine.kernel, region, index, moving)
+
+    def refused(
+        self, machine: Machine, process: SimProcess, cells: slice | NDArray[np.intp], *, move_all: bool
+    ) -> NDArray[np.bool_]:
+        """Whether each page, though it can be seen, is refused (EACCES): others map it, or it is the wrong address."""
+        number, index, head = self.region[cells], self.index[cells], self.head[cells]
+        result = np.zeros(len(index), bool)
+        for each in np.unique(number[number >= 0]).tolist():
+            region, mine = process.regions[each], number == each
+            if not move_all:
+                result[mine] = shared(machine.kernel, region, index[mine], head[mine])
+            if machine.kernel.pool_by_first_page and region.kind is RegionKind.HUGETLB:
+                result[mine] |= index[mine] != head[mine]
+        return result
 
     def look_again(self, process: SimProcess) -> None:
         """Pages have moved: where they are now."""
@@ -98,6 +105,27 @@ class Pages:
         """What a query answers."""
         return np.where(self.fault != 0, self.fault, self.node)
 
-    def folio(self) -> NDArray[np.int64]:
+    def folio(self, process: SimProcess) -> NDArray[np.int64]:
         """A number that two addresses share only if they lie in the same folio."""
-        return (self.region.astype(np.int64) << 40) + self.head
+        first_over: dict[int, int] = {}
+        numbers = [first_over.setdefault(id(r.backing), number) for number, r in enumerate(process.regions)]
+        # Where nothing is mapped the last is taken, which is as good as any.
+        return (np.array([*numbers, -1], np.int64)[self.region] << 40) + self.head
+
+
+def _faults(kernel: KernelProfile, region: SimRegion, index: NDArray[np.int64], moving: bool) -> NDArray[np.int32]:
+    """Status of pages that cannot be seen; 0 for the others."""
+    backing = region.backing
+    flags, absent = backing.flags[index], backing.node[index] == ABSENT
+    fault = np.zeros(len(index), np.int32)
+    fault[absent] = kernel.untouched if region.kind in _ANONYMOUS else -errno.ENOENT
+    fault[absent & (flags & _SWAPPED_FLAG != 0)] = -errno.ENOENT
+    fault[flags & _ZERO_FLAG != 0] = -errno.EFAULT
+    if region.has_no_pages:
+        fault[~absent] = kernel.device
+        if moving:
+            fault[:] = -errno.EFAULT
+    elif not kernel.sees_hinted and region.kind is not RegionKind.HUGETLB:
+        hinted = ((flags & _HINTED_FLAG != 0) | region.permissions.startswith("---")) & ~absent
+        fault[hinted] = np.where(mapped_huge(region, index[hinted], kernel), kernel.untouched, -errno.ENOENT)
+    return fault

@@ -33,7 +33,7 @@ _UNBOOKED_CALLS = 1024  # that are added up together
 
 @dataclass(slots=True)
 class SimRegion:
-    """A VMA over a backing."""
+    """A VMA over a backing, or over a part of it."""
 
     start: int
     backing: Backing
@@ -44,10 +44,26 @@ class SimRegion:
     """Of the mapping: that of its pool for hugetlb."""
     first: int = 0
     """Page of the backing that it begins with."""
+    length: int | None = None
+    """Pages; None: up to the end of the backing."""
 
     @property
     def pages(self) -> int:
-        return len(self.backing.node)
+        return len(self.backing.node) - self.first if self.length is None else self.length
+
+    @property
+    def resident_pages(self) -> int:
+        """Present pages, the zero page left out."""
+        backing = self.backing
+        if self.pages == len(backing.node):
+            return backing.resident_pages
+        here = slice(self.first, self.first + self.pages)
+        return int(((backing.node[here] != ABSENT) & (backing.flags[here] & np.uint8(Flag.ZERO) == 0)).sum())
+
+    @property
+    def has_no_pages(self) -> bool:
+        """VM_PFNMAP: vvar, vsyscall, device memory. A vdso has pages, which are nobody's to move."""
+        return self.kind is RegionKind.SPECIAL and self.path != "[vdso]"
 
     @property
     def end(self) -> int:
@@ -77,8 +93,13 @@ class SimProcess:
         return self.regions[number] if number >= 0 and address < self.regions[number].end else None
 
     @property
+    def backings(self) -> list[Backing]:
+        """Each once, also where several regions lie over it."""
+        return list({id(region.backing): region.backing for region in self.regions}.values())
+
+    @property
     def resident_pages(self) -> int:
-        return sum(region.backing.resident_pages for region in self.regions)
+        return sum(region.resident_pages for region in self.regions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +193,9 @@ class Machine:
         """Start a process. A backing that it shares with others counts one sharer more."""
         with self.lock:
             mapped = {id(region.backing) for p in self.processes.values() for region in p.regions}
-            for region in process.regions:
-                if id(region.backing) in mapped:
-                    region.backing.sharers += 1
+            for backing in process.backings:
+                if id(backing) in mapped:
+                    backing.sharers += 1
             process.regions.sort(key=lambda region: region.start)
             self.processes[process.pid] = process
         return process
@@ -300,12 +321,12 @@ class Machine:
             process = self.processes.pop(pid)
             self.workloads = [workload for workload in self.workloads if workload.process is not process]
             others = {id(region.backing) for p in self.processes.values() for region in p.regions}
-            for region in process.regions:
-                if id(region.backing) in others:
-                    region.backing.sharers -= 1
+            for backing in process.backings:
+                if id(backing) in others:
+                    backing.sharers -= 1
                 else:
-                    real = (region.backing.flags & Flag.ZERO) == 0
-                    self.take(-np.bincount(region.backing.node[real], minlength=256))
+                    real = (backing.flags & Flag.ZERO) == 0
+                    self.take(-np.bincount(backing.node[real], minlength=256))
 
     def process(self, pid: int) -> SimProcess:
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntFlag
 
 import numpy as np
@@ -83,6 +83,8 @@ class Backing:
     folio_pages: int = HUGE_PAGES
     """Base pages in each folio that is ``LARGE``: 16 are 64 KiB on x86, 512 a transparent huge page."""
     page_bytes: int = PAGE
+    worn: set[int] = field(default_factory=set)
+    """First pages of large folios that the kernel takes for partly mapped, since they were moved entry by entry."""
     resident_pages: int = 0
     """Present pages, the zero page left out."""
 
@@ -102,5 +104,24 @@ class Backing:
         return np.where(large, pages - pages % self.folio_pages, pages)
 
     def whole(self, heads: NDArray[np.int64]) -> NDArray[np.int64]:
-        """All pages of the large folios that begin at ``heads``."""
-        return (heads[:, None] + np.arange(self.folio_pages)).ravel()
+        """All pages of the large folios that begin at ``heads``, those left out that nobody maps any more."""
+        pages, large = self._blocks(heads)
+        found: NDArray[np.int64] = pages[large & (self.node[pages] != ABSENT)]
+        return found
+
+    def count_mapped(self, heads: NDArray[np.int64]) -> NDArray[np.intp]:
+        """How many pages of each of the large folios that begin at ``heads`` are mapped."""
+        pages, large = self._blocks(heads)
+        counts: NDArray[np.intp] = (large & (self.node[pages] != ABSENT)).sum(axis=1)
+        return counts
+
+    def blocks(self, values: NDArray[np.uint8], heads: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Values of the pages of large folios, those that are not ``LARGE`` zero; shape (folios, pages of a folio)."""
+        pages, large = self._blocks(heads)
+        return np.where(large, values[pages], np.uint8(0))
+
+    def _blocks(self, heads: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        pages = heads[:, None] + np.arange(self.folio_pages)
+        inside = pages < len(self.node)
+        pages[~inside] = 0
+        return pages, inside & (self.flags[pages] & np.uint8(Flag.LARGE) != 0)

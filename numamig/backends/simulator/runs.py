@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import UNWRITTEN
 from numamig.backends.simulator.costs import Duration, Load
+from numamig.backends.simulator.folios import pinned, split_remnants, wear
 from numamig.backends.simulator.lookup import Pages
 from numamig.backends.simulator.machine import Machine, SimProcess
 from numamig.backends.simulator.memory import ABSENT, Backing, Flag, PageIndex, all_are
@@ -22,7 +23,6 @@ __all__ = ["move_in_runs"]
 _QUEUED = UNWRITTEN  # a page that is isolated for migration: its status is written when its run has moved
 # Plain numbers: looking up members of an IntFlag costs more than the array operations they are used in.
 _LARGE_FLAG = int(Flag.LARGE)
-_PINNED_FLAG = int(Flag.PINNED)
 _ISOLATED_FLAG = int(Flag.ISOLATED)
 _HINTED_FLAG = int(Flag.HINTED)
 
@@ -84,6 +84,9 @@ def _in_one_go(
     ):
         return None
     first = (start - region.start) // page_bytes
+    if first + pages > region.pages:
+        return None
+    first += region.first
     here = slice(first, first + pages)
     allowed = process.mems_allowed
     backing = region.backing
@@ -143,7 +146,7 @@ class _Move:
     def run(self) -> int:
         """Return value of the call: 0, positive, or a negated errno."""
         bad, reason = self._first_bad_node()
-        folio = self._pages.folio()[:bad]
+        folio = self._pages.folio(self._process)[:bad]
         repeated = len(folio) > 1 and not bool((np.diff(folio) > 0).all()) and len(np.unique(folio)) < len(folio)
         returned = self._one_by_one(bad) if repeated else self._in_runs(bad)
         return reason if bad < len(self._nodes) and not self._ended_early else returned
@@ -165,8 +168,7 @@ class _Move:
         result = np.full(len(target), _QUEUED, np.int32)
         flags = pages.flags[cells]
         result[flags & _ISOLATED_FLAG != 0] = -errno.EBUSY
-        if not self._move_all:
-            result[pages.sharers[cells] > 1] = -errno.EACCES
+        result[pages.refused(self._machine, self._process, cells, move_all=self._move_all)] = -errno.EACCES
         there = pages.node[cells] == target
         result[there] = target[there]
         fault = pages.fault[cells]
@@ -215,7 +217,7 @@ class _Move:
         self._ended_early = False
         run: list[int] = []
         isolated: set[int] = set()
-        folio = self._pages.folio()
+        folio = self._pages.folio(self._process)
 
         def flush(at: int, *, by_page: bool) -> int:
             cells, target = np.array(run, np.intp), int(self._nodes[run[0]]) if run else 0
@@ -224,7 +226,7 @@ class _Move:
             failed = self._flush(cells, target) if len(cells) else 0
             if not failed:
                 self._pages.look_again(self._process)
-                folio[:] = self._pages.folio()
+                folio[:] = self._pages.folio(self._process)
                 return 0
             return failed if at == len(self._nodes) else self._give_up(failed, at, end, flushed_by_page=by_page)
 
@@ -245,22 +247,29 @@ class _Move:
     def _flush(self, cells: NDArray[np.intp], target: int) -> int:
         """Migrate one run; 0, or, with no status written, the number of folios that failed, or -ENOMEM."""
         self._runs += 1
-        pages = self._pages
-        pinned = pages.flags[cells] & _PINNED_FLAG != 0
-        room = True
+        pages, failed, split = self._pages, 0, 0
         for number in np.unique(pages.region[cells]).tolist():
-            mine = cells[(pages.region[cells] == number) & ~pinned]
-            room = self._migrate(self._process.regions[number].backing, pages.index[mine], target) and room
-            if not room:
-                break
-        failed = int(pinned.sum())
-        self._failed += failed
-        self._machine.vmstat["pgmigrate_fail"] += failed
-        if not room:
-            return -errno.ENOMEM
+            region = self._process.regions[number]
+            mine = cells[pages.region[cells] == number]
+            held = pinned(region.backing, pages.index[mine], pages.head[mine])
+            failed += int(held.sum())
+            index = pages.index[mine[~held]]
+            if self._machine.kernel.splits_remnants:
+                index, folios = split_remnants(region.backing, index)
+                split += folios
+                wear(self._machine.kernel, region, pages.index[mine])
+            if not self._migrate(region.backing, index, target):
+                self._count_failed(failed)
+                return -errno.ENOMEM
+        self._count_failed(failed)
         if not failed:
             self._status[cells] = target
-        return failed
+        # Folios that were split count as failed, unless all went well in the end.
+        return failed + split if failed else 0
+
+    def _count_failed(self, failed: int) -> None:
+        self._failed += failed
+        self._machine.vmstat["pgmigrate_fail"] += failed
 
     def _migrate(self, backing: Backing, index: NDArray[np.int64], target: int) -> bool:
         """Move the folios of the pages at ``index`` as far as there is room; whether there was enough."""
@@ -268,26 +277,28 @@ class _Move:
         node = machine.nodes[target]
         large = backing.flags[index] & _LARGE_FLAG != 0
         heads = np.unique(index[large] - index[large] % size)
-        if len(index) - int(large.sum()) + len(heads) * size <= machine.room(node):
-            self._relocate(backing, index[~large], target, 1)
-            self._relocate(backing, backing.whole(heads), target, size)
+        whole = backing.whole(heads)
+        if len(index) - int(large.sum()) + len(whole) <= machine.room(node):
+            small = index[~large]
+            self._relocate(backing, small, target, len(small), 1)
+            self._relocate(backing, whole, target, len(heads), size)
             return True
         for page, is_large in zip(index.tolist(), large.tolist(), strict=True):
-            wanted = np.array([page]) if not is_large else page - page % size + np.arange(size)
+            wanted = np.array([page]) if not is_large else backing.whole(np.array([page - page % size]))
             room = machine.room(node)
-            pieces = 1 if not is_large or room < size else size
-            if is_large and pieces == 1:
+            if is_large and room < len(wanted):
                 backing.flags[wanted] &= np.uint8(255 & ~_LARGE_FLAG)  # split, and moved in pieces
-            self._relocate(backing, wanted[:room], target, pieces)
+                self._relocate(backing, wanted[:room], target, room, 1)
+                return False
+            self._relocate(backing, wanted[:room], target, 1, len(wanted))
             if room < len(wanted):
                 return False
         return True
 
-    def _relocate(self, backing: Backing, index: NDArray[np.int64], target: int, folio_pages: int) -> None:
+    def _relocate(self, backing: Backing, index: NDArray[np.int64], target: int, folios: int, folio_pages: int) -> None:
         if not len(index):
             return
         machine = self._machine
-        folios = len(index) // folio_pages
         ptes, far_ptes = Load.entries(folio_pages, huge_pages=machine.kernel.huge_pages)
         self._folios += folios
         self._ptes += folios * ptes

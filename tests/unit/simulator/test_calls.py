@@ -14,7 +14,6 @@ from numamig.backends.simulator import runs
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.machine import Caller, SimRegion
 from numamig.backends.simulator.memory import HUGE_PAGES, PAGE, Flag
-from numamig.model.process import RegionKind
 from tests.machines import PID, START, add_process, machine
 
 PAGES = 40
@@ -56,18 +55,6 @@ def test_whole_runs_and_page_by_page_are_the_same_call(
     assert (one.returned, one.errno, one.status.tolist()) == (other.returned, other.errno, other.status.tolist())
     assert placed_one == placed_other
     assert free_one == free_other
-
-
-@pytest.mark.parametrize(("kernel", "untouched", "special"), [("linux-6.1", 14, 14), ("linux-6.12", 2, 13)])
-def test_what_kernels_answer_differently(kernel: str, untouched: int, special: int) -> None:
-    backend = machine(kernel=kernel)
-    _, vdso = add_process(backend, [255, 0], [0])
-    backend.machine.processes[PID].regions[1].kind = RegionKind.SPECIAL
-    second = backend.machine.processes[PID].regions[1].start
-    where = np.array([START, START + PAGE, second], np.uint64)
-    answer = backend.move_pages(PID, where, np.array([1, 1, 1], np.int32))
-    assert answer.status.tolist() == [-untouched, 1, -special]
-    assert vdso.node.tolist() == [0]
 
 
 @pytest.mark.parametrize(
