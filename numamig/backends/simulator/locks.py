@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import simpy
-from simpy.resources.resource import Request
 
 from numamig.model.workings import LockFigures
 
@@ -18,49 +18,51 @@ __all__ = ["MeasuredLock", "PageTableLocks"]
 
 
 class MeasuredLock:
-    """A lock that is handed on in the order of asking, and that knows how long it was held and waited for."""
+    """A lock that is handed on in the order of asking, and that knows how long it was held and waited for.
+
+    What ``simpy.Resource`` does for one user at a time; but taking it when it is free, and giving it back, is no event.
+    """
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        self._resource = simpy.Resource(timeline, 1)
-        self._since_ns: dict[Request, int] = {}
-        """When each who waits began to."""
+        self._queue: deque[tuple[simpy.Event, int]] = deque()
+        """Who waits, and since when."""
+        self.held = False
         self._taken_ns = 0
         self._holds = self._held_ns = self._longest_hold_ns = 0
         self._waits = self._waited_ns = self._longest_wait_ns = 0
 
-    @property
-    def held(self) -> bool:
-        return bool(self._resource.users)
-
-    def take(self) -> Generator[simpy.Event, None, Request]:
-        """Wait for it: ``request = yield from lock.take()``."""
-        request = self._resource.request()
-        if not request.triggered:
-            began_ns = self._since_ns[request] = self._timeline.now_ns
+    def take(self) -> Generator[simpy.Event, object, None]:
+        """Wait for it: ``yield from lock.take()``."""
+        if not self.held:
+            self.held = True
+        else:
+            began_ns, turn = self._timeline.now_ns, self._timeline.event()
+            self._queue.append((turn, began_ns))
             self._waits += 1
-            yield request
-            del self._since_ns[request]
+            yield turn
             waited_ns = self._timeline.now_ns - began_ns
             self._waited_ns += waited_ns
             self._longest_wait_ns = max(self._longest_wait_ns, waited_ns)
         self._taken_ns = self._timeline.now_ns
-        return request
 
-    def release(self, request: Request) -> None:
+    def release(self) -> None:
         """Whoever has waited longest has it from now on."""
         held_ns = self._timeline.now_ns - self._taken_ns
         self._holds += 1
         self._held_ns += held_ns
         self._longest_hold_ns = max(self._longest_hold_ns, held_ns)
         self._taken_ns = self._timeline.now_ns
-        self._resource.release(request)
+        if self._queue:
+            self._queue.popleft()[0].succeed()
+        else:
+            self.held = False
 
     def figures(self) -> LockFigures:
         """Since it began; who holds it now, and who waits, counts with what it has come to so far."""
         now_ns = self._timeline.now_ns
         holding_ns = now_ns - self._taken_ns if self.held else 0
-        waiting_ns = [now_ns - since_ns for since_ns in self._since_ns.values()]
+        waiting_ns = [now_ns - since_ns for _, since_ns in self._queue]
         return LockFigures(
             holds=self._holds + self.held,
             held_ns=self._held_ns + holding_ns,

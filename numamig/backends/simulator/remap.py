@@ -115,7 +115,7 @@ class _List:
     def _holding(self, cells: NDArray[np.intp], pause_ns: int) -> Steps:
         """One walk over the page tables, moving what is on the list as it comes up; nobody else gets the lock."""
         bench, costs = self._bench, self._bench.costs
-        request = yield from bench.take_lock()
+        yield from bench.take_lock()
         entry_ns = self._cold_ns(1) + (costs.look_up_ns(len(cells)) if self._listed else 0.0)
         cells = cells[np.argsort(self._entry[cells], kind="stable")]
         at, last, failed = 0, self._entries, 0
@@ -131,18 +131,18 @@ class _List:
         else:
             bench.owe("scan", max(0, last - at) * entry_ns)
         yield from bench.pay()
-        bench.lock.release(request)
+        bench.lock.release()
         return failed
 
     def _rescanning(self, cells: NDArray[np.intp], pause_ns: int) -> Steps:
         """Lock, find the next page, unlock, and move it while others may fault."""
         bench, failed = self._bench, 0
         for cell in cells.tolist():
-            request = yield from bench.take_lock()
+            yield from bench.take_lock()
             bench.owe("locks", bench.costs.table_lock_ns)
             bench.owe("scan", self._search_ns(int(self._entry[cell])))
             yield from bench.pay()
-            bench.lock.release(request)
+            bench.lock.release()
             failed = yield from self._move(cell, pause_ns)
             if failed:
                 break

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import simpy
 from numpy.typing import NDArray
-from simpy.resources.resource import Request
 
 from numamig.backends.simulator.kernels import Locking
 from numamig.backends.simulator.locks import MeasuredLock
@@ -131,11 +130,10 @@ class Bench:
         self.owe("retries", duration_ns)
         yield from self.pay()
 
-    def take_lock(self) -> Generator[simpy.Event, object, Request]:
+    def take_lock(self) -> Generator[simpy.Event, object, None]:
         asked_ns = self.machine.timeline.now_ns
-        request = yield from self.lock.take()
+        yield from self.lock.take()
         self._phases["locks"] += self.machine.timeline.now_ns - asked_ns
-        return request
 
     # What changes on the machine
 

@@ -75,9 +75,9 @@ class Sleepers:
             # It finds the page locked, sleeps on it, and comes for the lock again: the ping-pong.
             yield unlocked
             yield timeline.timeout(round(costs.wake_ns))
-        request = yield from lock.take()
+        yield from lock.take()
         yield timeline.timeout(round(costs.fault_ns))
-        lock.release(request)
+        lock.release()
         workload.asleep.discard(touch.thread)
         lost_ns = timeline.now_ns - began_ns
         lost = self._lost_ns.setdefault(id(workload), np.zeros(len(workload.thread_nodes)))

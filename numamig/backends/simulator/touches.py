@@ -70,8 +70,7 @@ class Touches:
         for number, (workload, cells, threads, per_ns) in enumerate(self._parts):
             names = self._names[cells] * _THREADS + threads
             drawn = draws(self._machine.seed, _TOUCH_STREAM + 10 * number, names, self._serial)
-            with np.errstate(divide="ignore"):
-                after = -np.log1p(-drawn) / per_ns
+            after = np.divide(-np.log1p(-drawn), per_ns, out=np.full_like(per_ns, np.inf), where=per_ns > 0)
             for hit in np.flatnonzero(after < window_ns[cells]).tolist():
                 thread = int(threads[hit])
                 if not leave_out(workload, thread):

@@ -135,7 +135,8 @@ class Workload:
         :returns: three arrays of one shape: which of ``index``, thread, part of its accesses that goes there
         """
         rows, heat = self._rows_of(backing, index)
-        part, pages, threads = heat / self._weights.sum(axis=1)[rows], np.arange(len(index)), len(self.thread_nodes)
+        total, pages, threads = self.totals()[rows], np.arange(len(index)), len(self.thread_nodes)
+        part = np.divide(heat, total, out=np.zeros_like(heat), where=total > 0)
         if self.plan.split:
             return pages, rows, part
         return np.repeat(pages, threads), np.tile(np.arange(threads), len(pages)), np.repeat(part, threads)

@@ -15,9 +15,9 @@ from numamig.model.workings import LockFigures
 def use(lock: MeasuredLock, timeline: Timeline, begin_ns: int, hold_ns: int) -> simpy.Process:
     def steps() -> Generator[simpy.Event, object, None]:
         yield timeline.timeout(begin_ns)
-        request = yield from lock.take()
+        yield from lock.take()
         yield timeline.timeout(hold_ns)
-        lock.release(request)
+        lock.release()
 
     return timeline.process(steps())
 
