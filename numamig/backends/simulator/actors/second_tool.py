@@ -44,6 +44,8 @@ class SecondTool:
     """Pages that it moves each time, at most."""
     call_pages: int = 512
     """Pages in a call."""
+    calls: int = 0
+    """That it has begun."""
     answers: list[MovePagesReturn] = field(default_factory=list)
     """What its calls returned."""
 
@@ -62,6 +64,7 @@ class SecondTool:
                 some = address[first : first + self.call_pages]
                 nodes = np.full(len(some), self.to, np.int32)
                 call = MovePagesCall(self.pid, some, nodes, MPOL_MF_MOVE)
+                self.calls += 1
                 self.answers.append((yield from acted_out(machine, call)))
             if self.every_ns is None:
                 return
