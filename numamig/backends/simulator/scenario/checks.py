@@ -55,7 +55,7 @@ def _topology(scenario: ScenarioFile) -> Iterator[Fault]:
         ids.add(node.id)
         taken = [cpu for cpu in node.cpus if owner.setdefault(cpu, node.id) != node.id]
         if taken:
-            yield Fault((*at, "cpus"), f"CPU {taken[0]} is already on node {owner[taken[0]]}")
+            yield Fault((*at, "cpus"), f"lists CPU {taken[0]}, which is already on node {owner[taken[0]]}")
         for fault in _node(node, scenario):
             yield Fault((*at, *fault.location), fault.message)
     if not owner:
