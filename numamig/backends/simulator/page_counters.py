@@ -17,6 +17,7 @@ from numamig.backends.base import UNWRITTEN
 from numamig.backends.simulator.chance import draws
 from numamig.backends.simulator.costs import Number, Parameter
 from numamig.backends.simulator.machine import Machine, SimRegion
+from numamig.backends.simulator.memory import ABSENT
 from numamig.backends.simulator.remap import remap
 from numamig.backends.simulator.remap_victims import Victims
 from numamig.backends.simulator.workload import Workload
@@ -100,7 +101,7 @@ class PageCounters:
         workload.stall(np.zeros(len(robbed)), 0.0, robbed)
         yield timeline.timeout(deciding_ns)
         for node in np.unique(wanted).tolist():
-            mine = index[wanted == node].astype(np.uint64)
+            mine = (index[wanted == node] - region.first).astype(np.uint64)
             addresses = np.uint64(region.start) + mine * np.uint64(region.backing.page_bytes)
             victims = Victims(addresses, np.full(len(mine), node, np.int32))
             began_ns = timeline.now_ns
@@ -111,7 +112,8 @@ class PageCounters:
         self, machine: Machine, workload: Workload, region: SimRegion, accesses: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Pages that a counter has caught being used from afar, and the nodes that used them."""
-        every = np.flatnonzero(region.backing.node != 255)
+        mapped = region.backing.node[region.first : region.first + region.pages]
+        every = region.first + np.flatnonzero(mapped != ABSENT)
         page, thread, part = workload.touch_parts(region.backing, every)
         here = workload.thread_nodes[thread]
         far = region.backing.node[every[page]] != here
