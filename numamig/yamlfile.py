@@ -160,11 +160,11 @@ def _field(model: type[BaseModel], key: str) -> Any:
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Models inside an annotation such as ``list[A | B] | None``."""
+    """Models inside an annotation such as ``list[A | B] | None``, and those made of them."""
     from typing import get_args
 
     from pydantic import BaseModel as Base
 
     if isinstance(annotation, type) and issubclass(annotation, Base):
-        return [annotation]
+        return [annotation, *annotation.__subclasses__()]
     return [model for part in get_args(annotation) for model in _models(part)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.machine import Machine, SimRegion
@@ -38,12 +39,12 @@ def placed(entry: dict[str, Any], **keys: Any) -> Backing:
     return built.processes[7].regions[0].backing
 
 
-def share(values: np.ndarray[Any, Any]) -> float:
+def share(values: NDArray[Any]) -> float:
     return float(np.count_nonzero(values)) / len(values)
 
 
-def flagged(backing: Backing, flag: Flag) -> np.ndarray[Any, Any]:
-    return (backing.flags & np.uint8(flag)) != 0
+def flagged(backing: Backing, flag: Flag) -> NDArray[np.bool_]:
+    return np.asarray(backing.flags & np.uint8(flag)) != 0
 
 
 EVERYTHING: list[dict[str, Any]] = [

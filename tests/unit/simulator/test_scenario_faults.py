@@ -138,6 +138,18 @@ TABLE = [
     ("size: 1MiB, nodes: {0: 1}, sw", "size: 1MiB, sw", 18, "heap: region 'heap' has no nodes: it was never touched"),
     # actors
     ("seed: 1\n", "seed: 1\nactors: [{kind: gremlin}]\n", 5, "actors.0.kind: 'gremlin' is not known; actors are: "),
+    (
+        "seed: 1\n",
+        "seed: 1\nactors: [{kind: page-counters, intervall: 2ms}]\n",
+        5,
+        "'intervall': did you mean 'interval'?",
+    ),
+    (
+        "seed: 1\n",
+        "seed: 1\nactors: [{kind: page-counters, interval: soon}]\n",
+        5,
+        "actors.0.interval: 'soon' is not a",
+    ),
     ("seed: 1\n", "seed: 1\nactors: [{}]\n", 5, "actors.0.kind: is missing; actors are: "),
 ]
 
