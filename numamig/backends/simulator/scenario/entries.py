@@ -6,13 +6,14 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, SerializeAsAny
 
+from numamig.backends.simulator.scenario.acting import BalancingEntry, DemotionEntry, SecondToolEntry
 from numamig.backends.simulator.scenario.actors import ActorEntry
 from numamig.backends.simulator.scenario.fields import Fault, report
 from numamig.backends.simulator.scenario.remapping import PageCountersEntry
 
 __all__ = ["ENTRIES", "AnyActor"]
 
-ENTRIES: tuple[type[ActorEntry], ...] = (PageCountersEntry,)
+ENTRIES: tuple[type[ActorEntry], ...] = (BalancingEntry, DemotionEntry, PageCountersEntry, SecondToolEntry)
 """All that a scenario may have."""
 
 
