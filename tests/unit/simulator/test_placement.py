@@ -44,7 +44,7 @@ def share(values: NDArray[Any]) -> float:
 
 
 def flagged(backing: Backing, flag: Flag) -> NDArray[np.bool_]:
-    return np.asarray(backing.flags & np.uint8(flag)) != 0
+    return np.asarray(backing.flags & np.uint8(flag), bool)
 
 
 EVERYTHING: list[dict[str, Any]] = [

@@ -52,7 +52,7 @@ def test_the_same_scenario_is_the_same_machine() -> None:
 def test_used_and_free_memory_add_up() -> None:
     machine = load_machine(find_scenario("four-node-db"))
     backings = {id(r.backing): r.backing for p in machine.processes.values() for r in p.regions}
-    held = sum(np.bincount(b.node[b.node != ABSENT], minlength=8) for b in backings.values())
+    held = np.sum([np.bincount(b.node[b.node != ABSENT], minlength=8) for b in backings.values()], axis=0)
     used = {0: 2 << 18, 1: 1 << 18, 2: 1 << 18, 3: 1 << 17}
     for node in machine.nodes.values():
         assert node.total_pages - node.free_pages == int(held[node.id]) + used[node.id]
