@@ -105,8 +105,8 @@ class HintFaults:
         self._new_by_cpu += np.bincount(target, weights=pages, minlength=256)
         self._new_by_memory += np.bincount(now, weights=pages, minlength=256)
         robbed = np.bincount(thread, minlength=len(self._workload.thread_nodes)).astype(np.float64) * fault_ns
-        waited = self._migrate(units[moves], target[moves], thread[moves]) if moves.any() else np.zeros_like(robbed)
-        self._workload.stall(waited, robbed_ns=robbed)
+        waited, longest_ns = self._migrate(units[moves], target[moves], thread[moves])
+        self._workload.stall(waited, longest_ns, robbed)
 
     def _who_touches(self, row: int, region: SimRegion, units: Units) -> NDArray[np.intp]:
         """Shape (units,): the thread that comes first, each as likely as it is quick."""
@@ -174,10 +174,15 @@ class HintFaults:
         tally.shared += total - own
         tally.failed += int(pages[failed].sum())
 
-    def _migrate(self, units: Units, target: NDArray[np.intp], thread: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Pages come to their touchers' nodes, one at a time; shape (threads,): ns that those waited for them."""
+    def _migrate(
+        self, units: Units, target: NDArray[np.intp], thread: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float64], float]:
+        """Pages come to their touchers' nodes, one at a time.
+
+        :returns: shape (threads,), ns that each waited for them; and the longest wait
+        """
         machine, workload, backing = self._machine, self._workload, units.backing
-        waited = np.zeros(len(workload.thread_nodes))
+        waited, longest_ns = np.zeros(len(workload.thread_nodes)), 0.0
         for node in np.unique(target).tolist():
             index = units[target == node].index()
             machine.relocate(backing, index, node)
@@ -188,8 +193,9 @@ class HintFaults:
             took = self._one_by_one(int(size), int(mine.sum()))
             each_ns = (took.batches_ns + took.runs_ns) / int(mine.sum())
             waited += np.bincount(thread[mine], minlength=len(waited)) * each_ns
+            longest_ns = max(longest_ns, each_ns)
             machine.disturb([(backing, units[mine].index())], took)
-        return waited
+        return waited, longest_ns
 
     def _one_by_one(self, pages: int, folios: int) -> Duration:
         """What migrating so many folios takes, each in a run and with a flush of its own."""
