@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmarks.golden_2004 import HOLD, MOVED_PAGES, RESCAN, Figure, golden_machine, moving, report, total
 from numamig.backends.simulator.page_counters import CounterSettings, PageCounters
 from numamig.backends.simulator.remap_costs import RemapCosts
+
+DOCS = Path(__file__).parents[3] / "docs" / "simulator.md"
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +95,25 @@ def test_counters_that_miss_more_move_less_and_cost_more() -> None:
     ]
     assert runs[0].total_s < runs[1].total_s < runs[2].total_s
     assert runs[0].moved_bytes > runs[1].moved_bytes > runs[2].moved_bytes
+
+
+def test_the_documentation_names_every_parameter_with_its_value() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for each in (*RemapCosts().provenance(), *CounterSettings().provenance()):
+        assert f"| `{each.name}` | {each.value:,} | {each.unit} | {each.source} |" in text
+
+
+def test_the_documentation_tells_the_figures(figures: dict[str, Figure]) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for name, told in (
+        ("placed by chance, no migration", "121.6 s"),
+        ("of it lost to faulty counters", "9.0 s"),
+        ("of it moving", "2.84 s"),
+        ("moved as built", "708 MB"),
+        ("750 MB, lock held", "2.82 s"),
+        ("750 MB, lock released, re-scanned", "11.5 s"),
+        ("slower by re-scanning", "4.1"),
+    ):
+        digits = len(told.split()[0].partition(".")[2])
+        assert f"{figures[name].model:.{digits}f}" == told.split()[0]
+        assert f"| {told} |" in text
