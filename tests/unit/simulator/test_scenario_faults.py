@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from numamig.backends.simulator.scenario import load_machine
 from numamig.errors import FileError
@@ -199,3 +201,43 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     lines = [int(line.split(":")[1]) for line in fault(tmp_path, text).splitlines()]
     assert {8, 16, 25} <= set(lines)
     assert lines == sorted(lines)
+
+
+WEIRD: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    1,
+    2.5,
+    float("nan"),
+    float("inf"),
+    10**30,
+    "",
+    "x",
+    "0-99999999999",
+    "9" * 400 + "ns",
+    "1e999",
+]
+WEIRD += [[], [[]], ["x"], [None], {}, {"x": 1}, {0: 0}, {None: 1}, "9" * 400 + "%", "-5%", "1PiB", "1" * 30 + "TiB"]
+
+
+def places(data: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where something can be replaced."""
+    inside = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [at, *(place for key, value in inside for place in places(value, (*at, key)))]
+
+
+def test_whatever_is_written_it_loads_or_says_what_is_wrong(tmp_path: Path) -> None:
+    for number, place in enumerate(places(yaml.safe_load(GOOD))[1:]):
+        for weird in WEIRD[number % 5 :: 5]:  # each kind of value at some of the places: all of it takes a minute
+            data = yaml.safe_load(GOOD)
+            holder = data
+            for key in place[:-1]:
+                holder = holder[key]
+            holder[place[-1]] = weird
+            (tmp_path / "s.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+            try:
+                load_machine(tmp_path / "s.yaml").workings()
+            except FileError as error:
+                assert error.faults, (place, weird)

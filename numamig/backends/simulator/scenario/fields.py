@@ -35,6 +35,7 @@ __all__ = [
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ns|us|µs|ms|s)\s*")
 _IN_NS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_LONGEST_NS = 3600 * 10**9
 
 
 class Strict(BaseModel):
@@ -90,7 +91,10 @@ def _nanoseconds(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a duration (write it like 48ns or 1.5us)")
-    return float(match.group(1)) * _IN_NS[match.group(2)]
+    duration = float(match.group(1)) * _IN_NS[match.group(2)]
+    if duration > _LONGEST_NS:
+        raise ValueError("is too long: an hour (3600s) at most")
+    return duration
 
 
 def _some_time(text: str) -> float:
