@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN, MovePagesCall
 from numamig.backends.simulator.access import AccessModel
+from numamig.backends.simulator.actors.second_tool import SecondTool
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.kernels import KERNELS, Retry
 from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
@@ -260,7 +261,8 @@ def test_a_range_is_what_lies_in_it() -> None:
     case = build(RESCAN, [0, 0, 255, 0, 0])
     victims = Victims.in_range(case.machine, case.process, START + PAGE, START + 4 * PAGE, 1)
     assert victims.addresses.tolist() == case.addresses(1, 3).tolist()
-    assert case.step_through(victims) == (0, pytest.approx([1, 1]))
+    failed, status = case.step_through(victims)
+    assert (failed, status.tolist()) == (0, [1, 1])
     assert case.backing.node.tolist() == [0, 1, 255, 1, 0]
 
 
@@ -374,3 +376,18 @@ def test_calls_that_go_together_wait_for_each_other_where_the_lock_is_held() -> 
         took[kernel] = both.machine.timeline.now_ns / alone.machine.timeline.now_ns
     assert took[HOLD] == pytest.approx(2, abs=0.05)
     assert took[RESCAN] < 1.2
+
+
+@BOTH
+def test_a_second_tool_and_this_one_never_move_a_page_at_the_same_time(kernel: str) -> None:
+    """Both go for the same pages: each ends where one of them put it, and no frame is lost."""
+    case = build(kernel, [0] * 300, free=(1000, 1000))
+    tool = SecondTool(PID, to=1, at_ns=1_000_000, call_pages=100)
+    tool.start(case.machine)
+    failed, status = case.step_through(Victims(case.addresses(*range(299, -1, -1)), np.full(300, 1, np.int32)))
+    case.machine.timeline.advance_to(case.machine.timeline.now_ns + 1_000_000_000)
+    case.check()
+    assert failed == 0 and (case.backing.node == 1).all()
+    told = np.concatenate([status, *(answer.status for answer in tool.answers)])
+    assert set(told.tolist()) <= {1, -errno.EBUSY} and tool.answers
+    assert case.machine.workings().moving.pages == {(0, 1): 300}
