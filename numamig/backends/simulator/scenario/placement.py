@@ -75,22 +75,22 @@ class _States:
         self._all = (Flag.LARGE if large else Flag(0)) | (Flag.MLOCKED if entry.locked else Flag(0))
 
     def draw(self, node: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-        """Flags of units, None where none has any; units that are not present lose their node."""
+        """Flags of units, None where none has any; units that are not present lose their node (all bits set)."""
         share, stream = self._present
         if share < 1:
-            node[~stream.chosen(share, len(node))] = ABSENT
+            node |= np.where(stream.chosen(share, len(node)), np.uint8(0), np.uint8(ABSENT))
         swapped = None
         if self._swapped[0]:
             swapped = self._swapped[1].chosen(self._swapped[0], len(node)) & (node != ABSENT)
-            node[swapped] = ABSENT
+            node |= swapped.view(np.uint8) * np.uint8(ABSENT)
         if not self._some and not self._all and swapped is None:
             return None
         flags = np.full(len(node), np.uint8(self._all))
         for flag, share, stream in self._some:
-            flags[stream.chosen(share, len(node))] |= np.uint8(flag)
-        flags[node == ABSENT] = 0
+            flags |= stream.chosen(share, len(node)).view(np.uint8) * np.uint8(flag)
+        flags *= (node != ABSENT).view(np.uint8)
         if swapped is not None:
-            flags[swapped] = np.uint8(Flag.SWAPPED)
+            flags |= swapped.view(np.uint8) * np.uint8(Flag.SWAPPED)
         return flags
 
 
