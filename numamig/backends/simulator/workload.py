@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from numamig.backends.simulator.ieee import expm1
 from numamig.backends.simulator.memory import ABSENT, Backing, PageIndex
 from numamig.model.workings import WorkloadFigures
 
@@ -207,7 +208,7 @@ class Workload:
         if not self.running or batches <= 0:
             return
         rate = self.touches_per_ns(backing, pages) / batches
-        expected = -np.expm1(-rate * batch_ns)
+        expected = -expm1(-rate * batch_ns)
         with np.errstate(invalid="ignore", divide="ignore"):
             lost = np.where(rate > 0, batch_ns - expected / rate, 0.0)
         self.waits += float(expected.sum()) * batches

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from numamig.backends.simulator.actors.balancing import Balancing, BalancingSettings
+from numamig.backends.simulator.actors.base import settings_of
+from numamig.backends.simulator.actors.demotion import DemotionSettings
 from numamig.backends.simulator.actors.scanrate import FaultTally, ScanRate, ScanSettings
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import HUGE_PAGES, Backing, Flag
@@ -248,3 +252,12 @@ def test_the_scan_period_keeps_its_bounds() -> None:
     for _ in range(20):
         rate.adapt(FaultTally(remote=10, shared=10), 4 << 30)
     assert rate.period_ns == SECOND // 10
+
+
+def test_every_parameter_says_where_it_comes_from() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text()
+    told = [*settings_of(ScanSettings()), *settings_of(BalancingSettings()), *settings_of(DemotionSettings())]
+    assert len(told) == 14
+    for setting in told:
+        assert setting.source.split(":")[0] in ("read", "assumed", "chosen") and setting.unit
+        assert f"`{setting.name}`" in page or setting.source.startswith("chosen"), setting.name

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numamig.backends.simulator.chance import draws
+from numamig.backends.simulator.ieee import log1p
 from numamig.backends.simulator.memory import Backing, Flag
 
 __all__ = ["MarkQueue", "Units", "drawn_for"]
@@ -104,7 +105,7 @@ class MarkQueue:
         touched = weight > 0
         for part in np.unique(row[touched]).tolist():
             mine = np.flatnonzero(touched & (row == part))
-            turn = self.touches[part] - np.log1p(-drawn[mine]) / weight[mine]
+            turn = self.touches[part] - log1p(-drawn[mine]) / weight[mine]
             order = np.argsort(turn, kind="stable")
             self._groups.append(_Group(part, turn[order], units[mine[order]], np.full(len(mine), serial, np.int32)))
         if len(self._groups) > _MOST_GROUPS:
