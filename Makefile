@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 KERNELS ?= 6.1 6.12
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: run test check lab-test bench bench-move format lock clean setup setup-dev setup-lab setup-bench
+.PHONY: run test check lab-test differential bench bench-move format lock clean setup setup-dev setup-lab setup-bench
 
 # The console on the simulated machine; without a terminal, the first shipped profile.
 run: setup
@@ -30,6 +30,12 @@ lab-test: setup-lab
 	@$(BIN)/python -m compileall -q numamig tests
 	$(BIN)/python -m numamig.lab $(foreach kernel,$(KERNELS),--kernel $(kernel)) -- \
 	  env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(abspath $(BIN))/python -m pytest -c tests/lab/pytest.ini tests/lab tests/unit/linux
+	@$(MAKE) --no-print-directory differential
+
+# Random calls to real kernels and to the simulator, which must agree: CALLS=20000 SEED=7 for others.
+differential: setup-lab
+	$(BIN)/python -m tests.differential $(foreach kernel,$(KERNELS),--kernel $(kernel)) \
+	  $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED))
 
 # What docs/performance.md says, measured here, and moving in the laboratory: ratios, the same work side by side.
 bench: setup-bench
