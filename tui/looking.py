@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from numamig.backends.base import Backend
+from numamig.backends.base import Backend, TellsWorkings
 from numamig.errors import NumamigError, RefusedError, TargetGone
 from numamig.model.process import Region
 from numamig.model.topology import Topology
@@ -101,7 +101,8 @@ class Looker:
         now = self._now_s()
         if self._topology is None or now - self._topology[1] > _TOPOLOGY_S:
             self._topology = (self.backend.topology(), now)
-        self.nodes = NodesSeen(self._topology[0], self.backend.node_counters(), now)
+        workings = self.backend.workings() if isinstance(self.backend, TellsWorkings) else None
+        self.nodes = NodesSeen(self._topology[0], self.backend.node_counters(), now, workings)
 
     def _look_at_processes(self, watch: Watch) -> None:
         if self.nodes is not None:

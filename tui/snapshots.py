@@ -8,6 +8,7 @@ from numamig.errors import NumamigError
 from numamig.migrate.plan import Plan
 from numamig.model.process import Region
 from numamig.model.topology import NodeCounters, Topology
+from numamig.model.workings import Workings
 from numamig.observe.census import Census, Identity, ProcessSeen, Standing
 from numamig.observe.pagemap import Grid, PageMap
 from numamig.observe.placement import Placement
@@ -23,6 +24,8 @@ class NodesSeen:
     counters: NodeCounters
     taken_s: float
     """Of the console's own clock, as in all snapshots."""
+    workings: Workings | None = None
+    """Of a machine that one can look inside."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from tui.widgets.pane import Pane
 from tui.widgets.processes import ProcessTable
 from tui.widgets.queue import JobStrip, QueuePane
 from tui.widgets.regions import RegionTable
+from tui.widgets.workings import WorkingsLines
 
 __all__ = ["LookingScreen"]
 
@@ -61,6 +62,7 @@ class LookingScreen(Screen[None]):
         self.active = "processes"
         self.spot: int | None = None
         self.tabs = Tabs(look, {"processes": "Processes", "regions": "Regions", "map": "Map", "queue": "Queue"})
+        self.workings = WorkingsLines(look)
         self.strip = JobStrip(look)
         self.act = ActLine(look)
         self.hints = Hints(look)
@@ -81,6 +83,7 @@ class LookingScreen(Screen[None]):
                 yield self.processes
                 yield self.regions
             yield self.page_map
+        yield self.workings
         yield self.queue
         yield self.strip
         yield self.act
@@ -159,6 +162,7 @@ class LookingScreen(Screen[None]):
             still = bool(self.processes.filter or self.marks.processes or self.filter_bar.display)
             self.processes.show(looker.census, now_s, still=still)
         self._show_selected(now_s)
+        self._show_workings()
         self.queue.show(jobs, bridge.problems, bridge.call_in_progress())
         job = self.queue.acting
         self.page_map.show_next(job)
@@ -189,6 +193,13 @@ class LookingScreen(Screen[None]):
             self.regions.show(selected, looker.regions)
         self.page_map.show(selected, looker.regions, (looker.map, looker.overview), now_s)
         self.bridge.watch(selected.identity if selected is not None else None, tuple(self.processes.shown))
+
+    def _show_workings(self) -> None:
+        seen, selected = self.bridge.looker.nodes, self.processes.selected
+        self.workings.show(seen.workings if seen is not None else None, selected.process.pid if selected else None)
+        lines = self.workings.wanted_lines
+        self.workings.display = bool(lines) and self._mode != "tiny"
+        self.workings.styles.height = lines
 
     def _show_strip(self, job: JobSnapshot | None, jobs: tuple[JobSnapshot, ...]) -> None:
         if job is None:
