@@ -47,8 +47,8 @@ def answers(case: Case, report: Report, kernel: str) -> Iterator[CallAnswer]:
     machine = Machine([SimNode(n, (n,), _NODE_PAGES, _NODE_PAGES) for n in range(3)], kernel=KERNELS[kernel])
     if crowd := case["crowd"]:
         machine.nodes[crowd["node"]].free_pages = crowd["leave"]
-    machine.add(SimProcess(_PIDS["kernel"], "kthreadd", kernel_thread=True))
-    machine.add(SimProcess(_PIDS["zombie"], "python", zombie=True))
+    machine.add(SimProcess(_PIDS["kernel"], "kthreadd", kernel_thread=True, capable=True))
+    machine.add(SimProcess(_PIDS["zombie"], "python", zombie=True, capable=True))
     areas = [_Area(machine, *pair) for pair in zip(case["areas"], report["areas"], strict=True)]
     target = case["target"]
     machine.add(
@@ -56,6 +56,7 @@ def answers(case: Case, report: Report, kernel: str) -> Iterator[CallAnswer]:
             _PIDS["target"],
             "python",
             user=target["user"],
+            capable=target["user"] == "root",
             regions=[region for area in areas for region in area.regions],
             mems_allowed=None if target["cpuset"] is None else frozenset(target["cpuset"]),
         )

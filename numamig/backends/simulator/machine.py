@@ -84,6 +84,8 @@ class SimProcess:
     regions: list[SimRegion] = field(default_factory=list)
     kernel_thread: bool = False
     zombie: bool = False
+    capable: bool = False
+    """Has CAP_SYS_PTRACE: who does not may not look at it, be it the same user."""
     mems_allowed: frozenset[int] | None = None
     """Its cpuset; None allows every node."""
 
@@ -339,7 +341,8 @@ class Machine:
 
     def may_look_at(self, process: SimProcess) -> bool:
         """PTRACE_MODE_READ_REALCREDS."""
-        return self.caller.sys_ptrace or process.user == self.caller.user
+        caller = self.caller
+        return caller.sys_ptrace or (process.user == caller.user and not process.capable)
 
     def workings(self) -> Workings:
         """What can be seen from inside, now."""

@@ -80,6 +80,7 @@ def _in_one_go(
         or node is None
         or node.total_pages == 0
         or region.kind is RegionKind.SPECIAL
+        or region.permissions.startswith("---")
         or start % page_bytes
     ):
         return None

@@ -1,4 +1,4 @@
-"""Makes a node scarce: a process that takes its memory, all but some pages, for as long as it is needed."""
+"""Makes a node scarce: most of its memory goes to the pool of huge pages, and the rest, all but some, to a process."""
 
 import ctypes
 import os
@@ -6,26 +6,32 @@ import re
 import signal
 from pathlib import Path
 
-from system import ANONYMOUS_PRIVATE, HUGE, PAGE, bind, check, libc
+from system import ANONYMOUS_PRIVATE, PAGE, bind, check, libc
 
+HUGE_PAGES = 512
 CLOSE = 32  # pages more or less
+BUDDY = 4096  # pages that the process takes, since a pool takes only what lies together
 
 
 class Ballast:
-    def __init__(self):
-        self.wanted, self.pid = None, 0
+    """Weighed anew for each case: pages come back to the lists of CPUs, from which others do not get them."""
 
-    def weigh(self, wanted):
-        """``wanted``: {"node", "leave"} (pages), or None to let go. Stays as it is while the same is wanted."""
-        if wanted == self.wanted:
-            return
+    def __init__(self):
+        self.node, self.pid, self.before = None, 0, ""
+
+    def weigh(self, node, leave):
+        self.node, self.before = node, pool(node).read_text()
+        huge = max(0, free_pages(node) - leave - BUDDY) // HUGE_PAGES
+        pool(node).write_text(str(int(self.before) + huge))
+        self.pid = fork(node, leave)
+
+    def drop(self):
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-        self.wanted, self.pid = None, 0
-        if wanted:
-            self.pid = fork(**wanted)
-            self.wanted = wanted
+        if self.node is not None:
+            pool(self.node).write_text(self.before)
+        self.node, self.pid = None, 0
 
 
 def fork(node, leave):
@@ -53,12 +59,15 @@ def fork(node, leave):
 def take(node, leave):
     bind([node])
     while (surplus := free_pages(node) - leave) > CLOSE:
-        huge = surplus >= 4 * HUGE // PAGE
-        size = surplus * PAGE // 2 // HUGE * HUGE if huge else min(surplus, 512) * PAGE
+        size = min(surplus, HUGE_PAGES) * PAGE
         start = check(libc.mmap(None, size, 3, ANONYMOUS_PRIVATE, -1, 0))
-        check(libc.madvise(start, size, 14 if huge else 15))
-        for offset in range(0, size, HUGE if huge else PAGE):
+        check(libc.madvise(start, size, 15))
+        for offset in range(0, size, PAGE):
             ctypes.memset(start + offset, 1, 1)
+
+
+def pool(node):
+    return Path(f"/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages")
 
 
 def free_pages(node):

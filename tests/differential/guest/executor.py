@@ -62,15 +62,14 @@ class Executor:
         return report
 
     def attempt(self, case):
-        if case["crowd"] != self.ballast.wanted:
-            self.ballast.weigh(None)
         pid, told, keep = fork_area_process(case, self.directory / "data")
         try:
             answer = os.read(told, 1000)
             if answer != b"!":
                 return {"case": case["id"], "error": f"set-up: {answer.decode()}"}
             wait_until_asleep(pid)
-            self.ballast.weigh(case["crowd"])
+            if case["crowd"]:
+                self.ballast.weigh(**case["crowd"])
             self.marks.append(time.monotonic())
             return self.observe(case, pid)
         except Exception:  # noqa: BLE001 - told to the host
@@ -83,6 +82,7 @@ class Executor:
             while os.read(told, 1000):
                 pass
             os.close(told)
+            self.ballast.drop()
 
     def observe(self, case, pid):
         door = Door(pid, self.frames)

@@ -111,6 +111,8 @@ def quieten(pool_pages):
         f"{thp}/khugepaged/alloc_sleep_millisecs": "4294967295",
         f"{thp}/khugepaged/max_ptes_none": "0",
         f"{thp}/khugepaged/pages_to_scan": "1",
+        # Few pages lie on the lists of CPUs, where others do not get them.
+        "/proc/sys/vm/percpu_pagelist_high_fraction": "100000",
         # khugepaged has raised it to a twentieth of the memory.
         "/proc/sys/vm/min_free_kbytes": "4096",
     }

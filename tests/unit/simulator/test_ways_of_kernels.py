@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import SimProcess, SimRegion
+from numamig.backends.simulator.machine import Caller, SimProcess, SimRegion
 from numamig.backends.simulator.memory import ABSENT, HUGE_PAGES, PAGE, Backing, Flag
 from numamig.model.pages import PageRuns
 from numamig.model.process import RegionKind
@@ -107,6 +107,23 @@ def test_what_may_not_be_accessed(kernel: str, small: int, whole: int) -> None:
     assert ask(backend, 0, 9) == [small] * 2
     if small >= 0:
         assert move(backend, (0, 1))[1] == [1]
+
+
+@pytest.mark.parametrize(("kernel", "seen"), [("linux-6.1", False), ("linux-6.12", True)])
+def test_small_pages_that_may_not_be_accessed(kernel: str, seen: bool) -> None:
+    backend = machine(kernel=kernel)
+    backing = process(backend, SimRegion(START, Backing.untouched(4), permissions="---p"))
+    answered = [1] * 2 if seen else [-errno.ENOENT] * 2
+    assert move(backend, (0, 1), (1, 1)) == (0, answered)
+    assert backing.node.tolist() == ([1, 1, 0, 0] if seen else [0] * 4)
+
+
+def test_root_without_capabilities_may_not_look_at_root_with_them() -> None:
+    backend = machine(caller=Caller(sys_ptrace=False))
+    backend.machine.add(SimProcess(7, "daemon", capable=True))
+    backend.machine.add(SimProcess(8, "container"))
+    assert backend.move_pages(7, at(0), None).errno == errno.EPERM
+    assert backend.move_pages(8, at(0), None).errno == 0
 
 
 @BOTH
