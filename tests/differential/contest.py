@@ -57,7 +57,6 @@ class Contest:
             self._hear([kept.case for kept in self._kept], reports)
             for kept, report in zip(self._kept, reports, strict=True):
                 if self._record and "error" not in report:
-                    report.pop("took", None)
                     kept.reports[self._kernel] = report
                     kept.write()
             self._narrate(f"{len(self._kept)} kept cases replayed, {len(self.failures)} of them wrong")

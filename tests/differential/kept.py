@@ -27,8 +27,8 @@ class Kept:
 
     def write(self) -> None:
         """An area, a call, and a kernel's report are a line each."""
-        case = [f'  "{key}": {_lines(value, 3)}' for key, value in self.case.items()]
-        reports = [f'  "{kernel}": {json.dumps(report)}' for kernel, report in sorted(self.reports.items())]
+        case = [f'  "{key}": {_lines(value, 3)}' for key, value in {**self.case, "id": 0}.items()]
+        reports = [f'  "{kernel}": {json.dumps(_told(report))}' for kernel, report in sorted(self.reports.items())]
         self.path.write_text(
             f'{{\n "why": {json.dumps(self.why)},\n "case": {{\n'
             + ",\n".join(case)
@@ -55,9 +55,14 @@ def keep(name: str, why: str, case: Case, kernel: str, report: Report, directory
     path, number = directory / f"{stem}.json", 2
     while path.exists():
         path, number = directory / f"{stem}-{number}.json", number + 1
-    one = Kept(path, why, case, {kernel: {key: value for key, value in report.items() if key != "took"}})  # type: ignore[dict-item]
+    one = Kept(path, why, case, {kernel: report})
     one.write()
     return one
+
+
+def _told(report: Report) -> dict[str, object]:
+    """What does not change from run to run."""
+    return {key: value for key, value in report.items() if key not in ("case", "took")}
 
 
 def _lines(value: object, indent: int) -> str:
