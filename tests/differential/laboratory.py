@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
+from numamig.errors import LabError
 from numamig.lab.boot import run
 from numamig.lab.kernels import default_cache_directory, fetch_kernel
 from tests.differential.case import Case, Report
@@ -28,6 +29,8 @@ class _Listener(io.RawIOBase):
     def __init__(self, talk: Talk, directory: Path, narrate: Callable[[str], None]) -> None:
         self._talk, self._directory, self._narrate = talk, directory, narrate
         self._rest = b""
+        self.heard = False
+        """Whether the guest has said anything."""
         self._reports: list[Report] = []
         self._number = 0
         self._give(next(talk))
@@ -42,6 +45,7 @@ class _Listener(io.RawIOBase):
         return len(data)
 
     def _hear(self, line: str) -> None:
+        self.heard = True
         try:
             said = json.loads(line)
         except ValueError:
@@ -79,9 +83,13 @@ def hold_talk(series: str, talk: Talk, timeout_seconds: float, narrate: Callable
         directory = Path(name)
         (directory / "data").write_bytes(b"".join(bytes([1 + page]) * 4096 for page in range(_DATA_PAGES)))
         listener = _Listener(talk, directory, narrate)
-        return run(
-            [sys.executable, "-S", str(_EXECUTOR), str(directory)],
-            kernel,
-            timeout_seconds=timeout_seconds,
-            stdout=listener,  # type: ignore[arg-type]
-        )
+        command = [sys.executable, "-S", str(_EXECUTOR), str(directory)]
+        for last in (False, True):
+            try:
+                return run(command, kernel, timeout_seconds=timeout_seconds, stdout=listener)  # type: ignore[arg-type]
+            except LabError as error:
+                # A kernel may die while it boots in emulation, once in many times, and that says nothing about calls.
+                if last or listener.heard:
+                    raise
+                narrate(f"once more, since it had not said a word: {error}")
+        raise AssertionError("either it ran or it raised")
