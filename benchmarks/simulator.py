@@ -1,4 +1,4 @@
-"""What the simulated machine costs the real one: building a machine of 1 TiB.
+"""What the simulated machine costs the real one: building a machine of 1 TiB, and moving pages through the engine.
 
     python -m benchmarks.simulator --json
 
@@ -24,6 +24,7 @@ __all__ = ["main"]
 Figures = Mapping[str, float]
 _NODES = 8
 _PAGE = 4096
+_MOVED_BYTES = 4 << 30
 
 
 def build(options: argparse.Namespace) -> Figures:
@@ -42,10 +43,28 @@ def build_quarter(options: argparse.Namespace) -> Figures:
     return _built(_scenario(options.size // 4, options.processes), "build_quarter_seconds", "peak_quarter_bytes")
 
 
+def move(_: argparse.Namespace) -> Figures:
+    """Pages that a job moves per second of real time, in large batches and in small: all of them on one node."""
+    return {
+        "pages_per_second": _moved(65_536, rounds=24, placed=(1,)),
+        "pages_per_second_512": _moved(512, rounds=3, placed=(1,)),
+    }
+
+
+def move_scattered(_: argparse.Namespace) -> Figures:
+    """The same where every page lies on a node drawn by chance, so that nothing can be moved as a slice."""
+    return {
+        "pages_per_second_scattered": _moved(65_536, rounds=1, placed=(1, 1, 1, 1)),
+        "pages_per_second_scattered_512": _moved(512, rounds=1, placed=(1, 1, 1, 1)),
+    }
+
+
 MEASURES: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "build": build,
     "build-full": build_full,
     "build-quarter": build_quarter,
+    "move": move,
+    "move-scattered": move_scattered,
 }
 
 
@@ -67,6 +86,39 @@ def _scenario(size_bytes: int, processes: int, states: Mapping[str, object] | No
             for n, count in enumerate(held)
         ],
     }
+
+
+def _moved(batch_pages: int, *, rounds: int, placed: Sequence[int]) -> float:
+    """Pages per second of jobs that move 4 GiB there and back, after one that nobody times.
+
+    :param placed: weights of the nodes where they lie at first
+    """
+    from numamig.backends.simulator.backend import SimulatorBackend
+    from numamig.backends.simulator.scenario import ScenarioFile, build_machine
+    from numamig.migrate.job import Job
+    from numamig.migrate.plan import plan_request
+    from numamig.migrate.queue import run_job
+    from numamig.migrate.request import Request
+    from numamig.model.outcome import Outcome
+
+    region = {"size": _MOVED_BYTES, "nodes": dict(enumerate(placed)), "pattern": "random"}
+    nodes = [{"id": node, "cpus": f"{node}", "memory": 2 * _MOVED_BYTES} for node in range(max(2, len(placed)))]
+    processes = [{"name": "work", "pid": 1000, "regions": [region]}]
+    scenario = {"scenario": 1, "title": "benchmark", "nodes": nodes, "processes": processes}
+    backend = SimulatorBackend(build_machine(ScenarioFile.model_validate(scenario)))
+    pages, seconds, scattered = 0, 0.0, len(placed) > 1
+    for number in range(rounds + (not scattered)):
+        plan = plan_request(backend, Request(1000, 1 - number % 2, batch_pages=batch_pages))
+        job = Job(number + 1, backend, plan)
+        began = time.perf_counter()
+        for _ in run_job(job, backend):
+            pass
+        took = time.perf_counter() - began
+        moved = job.snapshot().outcomes
+        assert moved.total == moved[Outcome.MOVED] == plan.pages, "a page did not move"
+        if scattered or number:
+            pages, seconds = pages + plan.pages, seconds + took
+    return pages / seconds
 
 
 def _built(scenario: Mapping[str, object], seconds: str, peak: str) -> Figures:

@@ -8,6 +8,7 @@ what was busy.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -73,7 +74,7 @@ class Job:
         self._steps = 0
         self._passes = 1
         self._busy_ns = 0
-        self._call_ns: tuple[int, ...] = ()
+        self._call_ns: deque[int] = deque(maxlen=_TREND)
         self._left: list[LeftPages] = []
         """Busy pages of the present pass."""
         self._again = LeftPages.none()
@@ -98,7 +99,7 @@ class Job:
             busy_ns=self._busy_ns,
             cursor=self._chooser.place.cursor,
             batch_pages=self.pacer.batch_pages,
-            call_ns=self._call_ns,
+            call_ns=tuple(self._call_ns.copy()),
         )
 
     def step(self) -> list[Event]:
@@ -189,11 +190,14 @@ class Job:
         booked = self._take_from_again(batch)
         self._book(result.outcomes, instead_of=booked)
         # Replaced as one, since others may be reading it.
-        self._moved = {**self._moved, **{way: self._moved.get(way, 0) + n for way, n in result.moved.items()}}
+        moved = self._moved.copy()
+        for way, pages in result.moved.items():
+            moved[way] = moved.get(way, 0) + pages
+        self._moved = moved
         if len(result.left):
             self._left.append(result.left.with_outcome(*_RETRIED))
         self._steps += 1
-        self._call_ns = (*self._call_ns[1 - _TREND :], sum(result.call_ns))
+        self._call_ns.append(sum(result.call_ns))
         return result
 
     def _book(self, outcomes: OutcomeCounts, instead_of: OutcomeCounts | None = None) -> None:

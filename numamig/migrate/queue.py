@@ -40,7 +40,7 @@ def nap(clock: Clock, duration_ns: int, wanted: Callable[[], bool]) -> int:
 
 def _keep_pace(clock: PacedClock, wanted: Callable[[], bool]) -> None:
     """Where time is shown at a pace, wait for the wall; but not long after it is not wanted any more."""
-    while wanted() and clock.keep_pace(_NAP_NS / 1e9) > 0:
+    while clock.keep_pace(_NAP_NS / 1e9) > 0 and wanted():
         pass
 
 

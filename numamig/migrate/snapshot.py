@@ -25,7 +25,10 @@ class JobState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return self in (JobState.DONE, JobState.CANCELLED, JobState.STOPPED)
+        return self in _ENDED
+
+
+_ENDED = (JobState.DONE, JobState.CANCELLED, JobState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ __all__ = ["SimulatorBackend"]
 
 _CHUNK_PAGES = 1 << 20
 # Plain numbers: looking up members of an IntFlag costs more than the array operations they are used in.
+_LARGE_FLAG = int(Flag.LARGE)
 _HINTED_FLAG = int(Flag.HINTED)
 _ZERO_FLAG = int(Flag.ZERO)
 
@@ -124,6 +125,16 @@ class SimulatorBackend:
             ]
 
     def page_runs(self, pid: int, ranges: Ranges) -> Iterator[PageRuns]:
+        if len(ranges) == 1:
+            (start, end), process = ranges[0], self._looked_at(pid)
+            region = process.region_at(start)
+            short = region is not None and end - start <= _CHUNK_PAGES * region.backing.page_bytes
+            if region is not None and short and end <= region.end and region.kind is not RegionKind.SPECIAL:
+                with self.machine.lock:
+                    return iter((self._runs(region, start, end, region.start)[0],))
+        return self._page_runs(pid, ranges)
+
+    def _page_runs(self, pid: int, ranges: Ranges) -> Iterator[PageRuns]:
         for region in list(self._looked_at(pid).regions):
             if region.kind is RegionKind.SPECIAL:
                 continue
@@ -237,16 +248,17 @@ class SimulatorBackend:
         page, folio = backing.page_bytes, backing.folio_pages
         low, high = (start - region.start) // page, -(-(end - region.start) // page)
         # Page tables show huge pages; other folios look like the pages that they are made of.
-        if mapped_huge_between(region, low, low + 1, kernel)[0]:
+        flags = backing.flags
+        if flags[low + region.first] & _LARGE_FLAG and mapped_huge_between(region, low, low + 1, kernel)[0]:
             low -= (low + region.first) % folio
-        if mapped_huge_between(region, high - 1, high, kernel)[0]:
+        if flags[high - 1 + region.first] & _LARGE_FLAG and mapped_huge_between(region, high - 1, high, kernel)[0]:
             high += -(high + region.first) % folio
         low = max(low, (seen - region.start) // page)
         if low >= high:
             return PageRuns.empty(), seen
         self.clock.look_ns(self.machine.costs.looking(high - low))
         here = slice(low + region.first, high + region.first)
-        node, flags = backing.node[here], backing.flags[here]
+        node, flags = backing.node[here], flags[here]
         start = region.start + low * page
         if all_are(node, on := int(node[0])) and all_are(flags, 0):  # the whole of it in one run
             if on == ABSENT:

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from numamig.backends.base import MPOL_MF_MOVE, MovePagesReturn
+from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesReturn
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import PAGE, Flag
 from numamig.migrate.job import Job
@@ -25,8 +25,12 @@ class RealTime(SimulatorBackend):
 
     def __init__(self, virtual_time: bool) -> None:
         super().__init__(machine().machine)
-        self.capabilities = dataclasses.replace(self.capabilities, virtual_time=virtual_time)
+        self.virtual_time = virtual_time
         self.ahead = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return dataclasses.replace(super().capabilities, virtual_time=self.virtual_time)
 
     def move_pages(
         self, pid: int, addresses: np.ndarray, nodes: np.ndarray | None, flags: int = MPOL_MF_MOVE
