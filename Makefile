@@ -41,6 +41,8 @@ differential: setup-lab
 bench: setup-bench
 	$(BIN)/python -m benchmarks.locate
 	$(BIN)/python -m benchmarks.disturbance
+	$(BIN)/python -m benchmarks.simulator
+	$(BIN)/python -m benchmarks.golden_2004
 
 bench-move: setup-lab
 	@$(BIN)/python -m compileall -q numamig benchmarks

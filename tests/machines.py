@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.kernels import KERNELS
-from numamig.backends.simulator.machine import Caller, Machine, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, PAGE, Backing, Flag, SimNode
+from numamig.backends.simulator.process import Caller, SimProcess, SimRegion
 from numamig.model.process import RegionKind
 
 __all__ = ["PID", "START", "add_process", "machine", "pages_by_node"]

@@ -9,8 +9,9 @@ import pytest
 
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.kernels import KERNELS, Locking
-from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, HUGE_PAGES, Backing, Flag, SimNode
+from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.model.process import RegionKind
 from numamig.testing import Area, ConformanceSuite
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.kernels import KERNELS
-from numamig.backends.simulator.machine import Caller, Machine, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, PAGE, Backing, Flag, SimNode
+from numamig.backends.simulator.process import Caller, SimProcess, SimRegion
 from numamig.model.process import RegionKind
 from tests.differential.case import AreaSpec, AreaTruth, CallAnswer, CallSpec, Case, Report
 from tests.differential.recipes import FOUND

@@ -11,8 +11,9 @@ from numamig.backends.simulator.actors.scanrate import ScanSettings
 from numamig.backends.simulator.actors.second_tool import SecondTool
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.kernels import KERNELS
-from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, HUGE_PAGES, PAGE, Backing, Flag, SimNode
+from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.backends.simulator.workload import Workload, WorkloadPlan
 from numamig.migrate.job import Job
 from numamig.migrate.snapshot import JobSnapshot

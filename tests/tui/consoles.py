@@ -10,8 +10,9 @@ import numpy as np
 from textual.pilot import Pilot
 
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import Caller, Machine, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import PAGE, Backing, SimNode
+from numamig.backends.simulator.process import Caller, SimProcess, SimRegion
 from numamig.model.process import RegionKind
 from tui.app import NumamigApp
 from tui.screens.main import MainScreen

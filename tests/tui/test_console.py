@@ -7,8 +7,8 @@ import re
 import pytest
 from textual import events
 
-from numamig.backends.simulator.machine import Caller, SimProcess, SimRegion
 from numamig.backends.simulator.memory import Backing
+from numamig.backends.simulator.process import Caller, SimProcess, SimRegion
 from numamig.migrate.snapshot import JobState
 from numamig.model.outcome import Outcome
 from tests.tui.consoles import ANON, World, line_with, main, press, screen_lines, until, world

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, MovePagesReturn
 from numamig.backends.simulator import calls
 from numamig.backends.simulator.folios import mapped_huge_between
-from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, Flag, all_are
+from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.backends.simulator.rating import huge_pools, rated
 from numamig.backends.simulator.timeline import MachineClock
 from numamig.errors import RefusedError, TargetGone

@@ -17,8 +17,9 @@ from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN, Mov
 from numamig.backends.simulator.costs import Duration
 from numamig.backends.simulator.kernels import Locking
 from numamig.backends.simulator.lookup import Pages
-from numamig.backends.simulator.machine import Machine, SimProcess
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import Flag
+from numamig.backends.simulator.process import SimProcess
 from numamig.backends.simulator.remap import remap
 from numamig.backends.simulator.remap_victims import Victims
 from numamig.backends.simulator.runs import move_in_runs

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numamig.backends.simulator.kernels import KernelProfile
-from numamig.backends.simulator.machine import SimRegion
 from numamig.backends.simulator.memory import ABSENT, Backing, Flag
+from numamig.backends.simulator.process import SimRegion
 from numamig.model.process import RegionKind
 
 __all__ = ["mapped_huge", "mapped_huge_between", "pinned", "shared", "split_remnants", "wear"]

@@ -11,7 +11,7 @@ import simpy
 from numamig.model.workings import LockFigures
 
 if TYPE_CHECKING:
-    from numamig.backends.simulator.machine import SimProcess
+    from numamig.backends.simulator.process import SimProcess
     from numamig.backends.simulator.timeline import Timeline
 
 __all__ = ["MeasuredLock", "PageTableLocks"]

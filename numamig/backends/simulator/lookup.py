@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from numamig.backends.simulator.folios import mapped_huge, shared
 from numamig.backends.simulator.kernels import KernelProfile
-from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, Flag
+from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.model.process import RegionKind
 
 __all__ = ["Pages"]

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from numamig.backends.base import UNWRITTEN
 from numamig.backends.simulator.chance import draws
 from numamig.backends.simulator.costs import Number, Parameter
-from numamig.backends.simulator.machine import Machine, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT
+from numamig.backends.simulator.process import SimRegion
 from numamig.backends.simulator.remap import remap
 from numamig.backends.simulator.remap_victims import Victims
 from numamig.backends.simulator.workload import Workload

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from numamig.backends.base import UNWRITTEN
 from numamig.backends.simulator.kernels import Locking, Retry
 from numamig.backends.simulator.lookup import Pages
-from numamig.backends.simulator.machine import Machine, SimProcess
+from numamig.backends.simulator.machine import Machine
+from numamig.backends.simulator.process import SimProcess
 from numamig.backends.simulator.remap_page import Bench, mappers_of, remap_onepage
 from numamig.backends.simulator.remap_settings import Executor
 from numamig.backends.simulator.remap_victims import Victims

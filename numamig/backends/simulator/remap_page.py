@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from numamig.backends.simulator.kernels import Locking
 from numamig.backends.simulator.locks import MeasuredLock
 from numamig.backends.simulator.lookup import Pages
-from numamig.backends.simulator.machine import Machine, SimProcess
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import Backing, Flag, SimNode
+from numamig.backends.simulator.process import SimProcess
 from numamig.backends.simulator.remap_costs import RemapCosts
 from numamig.backends.simulator.sleepers import Sleepers
 from numamig.backends.simulator.touches import Touches

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numamig.backends.simulator.lookup import Pages
-from numamig.backends.simulator.machine import Machine, SimProcess
+from numamig.backends.simulator.machine import Machine
+from numamig.backends.simulator.process import SimProcess
 
 __all__ = ["Victims"]
 

@@ -14,8 +14,9 @@ from numamig.backends.base import UNWRITTEN
 from numamig.backends.simulator.costs import Duration, Load
 from numamig.backends.simulator.folios import pinned, split_remnants, wear
 from numamig.backends.simulator.lookup import Pages
-from numamig.backends.simulator.machine import Machine, SimProcess
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, Backing, Flag, PageIndex, all_are
+from numamig.backends.simulator.process import SimProcess
 from numamig.model.process import RegionKind
 
 __all__ = ["move_in_runs"]

@@ -15,7 +15,8 @@ from numamig.backends.simulator.touches import Touch
 from numamig.backends.simulator.workload import Workload
 
 if TYPE_CHECKING:
-    from numamig.backends.simulator.machine import Machine, SimProcess
+    from numamig.backends.simulator.machine import Machine
+    from numamig.backends.simulator.process import SimProcess
 
 __all__ = ["Sleepers"]
 

@@ -18,7 +18,8 @@ from numamig.backends.simulator.memory import ABSENT, Backing, PageIndex
 from numamig.model.workings import WorkloadFigures
 
 if TYPE_CHECKING:
-    from numamig.backends.simulator.machine import Machine, SimProcess
+    from numamig.backends.simulator.machine import Machine
+    from numamig.backends.simulator.process import SimProcess
 
 __all__ = ["Workload", "WorkloadPlan"]
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from numamig.backends.base import MPOL_MF_MOVE
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import Caller
 from numamig.backends.simulator.memory import HUGE_PAGES, PAGE, Flag
+from numamig.backends.simulator.process import Caller
 from numamig.errors import RefusedError, TargetGone, UsageError
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request

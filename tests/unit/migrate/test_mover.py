@@ -9,8 +9,8 @@ import pytest
 
 from numamig.backends.base import MPOL_MF_MOVE, MovePagesReturn
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import Caller
 from numamig.backends.simulator.memory import HUGE_PAGES, PAGE, Flag
+from numamig.backends.simulator.process import Caller
 from numamig.migrate.mover import BatchResult, Stop, move_batch
 from numamig.migrate.select import Batch
 from numamig.model.outcome import Outcome

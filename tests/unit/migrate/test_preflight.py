@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numamig.backends.base import MovePagesReturn
-from numamig.backends.simulator.machine import Caller
+from numamig.backends.simulator.process import Caller
 from numamig.errors import RefusedError
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request

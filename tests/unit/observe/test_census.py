@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import Caller
 from numamig.backends.simulator.memory import PAGE
+from numamig.backends.simulator.process import Caller
 from numamig.errors import BackendError, RefusedError, TargetGone
 from numamig.observe.census import Census, CensusTaker, Identity, Standing
 from numamig.observe.placement import Placement

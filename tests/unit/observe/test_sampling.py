@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import Caller
 from numamig.backends.simulator.memory import PAGE, Flag
+from numamig.backends.simulator.process import Caller
 from numamig.errors import RefusedError, TargetGone
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Region, RegionKind

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN, MovePagesReturn
 from numamig.backends.simulator import runs
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import Caller, SimRegion
 from numamig.backends.simulator.memory import HUGE_PAGES, PAGE, Flag
+from numamig.backends.simulator.process import Caller, SimRegion
 from tests.machines import PID, START, add_process, machine
 
 PAGES = 40
@@ -94,7 +94,7 @@ def test_memory_that_two_processes_map_is_one_memory() -> None:
     other = backend.machine.processes[PID].regions[0]
     add_process(backend, pid=8)
     backend.machine.end(8)
-    from numamig.backends.simulator.machine import SimProcess
+    from numamig.backends.simulator.process import SimProcess
 
     backend.machine.add(SimProcess(9, "second", regions=[SimRegion(START, other.backing)]))
     where, nodes = START + np.arange(4, dtype=np.uint64) * np.uint64(PAGE), np.array([1] * 4, np.int32)

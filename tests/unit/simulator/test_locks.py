@@ -7,7 +7,7 @@ from collections.abc import Generator
 import simpy
 
 from numamig.backends.simulator.locks import MeasuredLock, PageTableLocks
-from numamig.backends.simulator.machine import SimProcess
+from numamig.backends.simulator.process import SimProcess
 from numamig.backends.simulator.timeline import Timeline
 from numamig.model.workings import LockFigures
 

@@ -10,9 +10,10 @@ import pytest
 
 from numamig.backends.simulator.access import AccessModel
 from numamig.backends.simulator.kernels import KERNELS, Retry
-from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import Backing, SimNode
 from numamig.backends.simulator.page_counters import CounterSettings, PageCounters
+from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.backends.simulator.remap_settings import Executor
 from numamig.backends.simulator.scenario import load_machine
 from numamig.backends.simulator.workload import Workload, WorkloadPlan

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import Machine, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, Backing, Flag
+from numamig.backends.simulator.process import SimRegion
 from numamig.backends.simulator.scenario import ScenarioFile, build_machine, heat, placement
 
 PAGES = 1 << 18

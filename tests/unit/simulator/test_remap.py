@@ -18,8 +18,9 @@ from numamig.backends.simulator.access import AccessModel
 from numamig.backends.simulator.actors.second_tool import SecondTool
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.kernels import KERNELS, Retry
-from numamig.backends.simulator.machine import Machine, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, Backing, Flag, SimNode
+from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.backends.simulator.remap import remap
 from numamig.backends.simulator.remap_settings import Executor, RemapSettings, RetryPlan
 from numamig.backends.simulator.remap_victims import Victims

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, UNWRITTEN
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.machine import Caller, SimProcess, SimRegion
 from numamig.backends.simulator.memory import ABSENT, HUGE_PAGES, PAGE, Backing, Flag
+from numamig.backends.simulator.process import Caller, SimProcess, SimRegion
 from numamig.model.pages import PageRuns
 from numamig.model.process import RegionKind
 from tests.machines import PID, START, machine

@@ -26,7 +26,8 @@ from numamig.backends.simulator.costs import Load
 from numamig.backends.simulator.memory import Backing, Flag, SimNode
 
 if TYPE_CHECKING:
-    from numamig.backends.simulator.machine import Machine, SimProcess
+    from numamig.backends.simulator.machine import Machine
+    from numamig.backends.simulator.process import SimProcess
 
 __all__ = ["Demotion", "DemotionSettings"]
 

@@ -21,7 +21,8 @@ from numamig.backends.simulator.memory import Backing, Flag
 from numamig.model.process import RegionKind
 
 if TYPE_CHECKING:
-    from numamig.backends.simulator.machine import Machine, SimRegion
+    from numamig.backends.simulator.machine import Machine
+    from numamig.backends.simulator.process import SimRegion
     from numamig.backends.simulator.workload import Workload
 
 __all__ = ["HintFaults", "LastTouch"]

@@ -17,7 +17,8 @@ from numamig.backends.simulator.memory import ABSENT, Backing, Flag
 from numamig.model.process import RegionKind
 
 if TYPE_CHECKING:
-    from numamig.backends.simulator.machine import Machine, SimRegion
+    from numamig.backends.simulator.machine import Machine
+    from numamig.backends.simulator.process import SimRegion
     from numamig.backends.simulator.workload import Workload
 
 __all__ = ["Scanner", "virtual_page"]

@@ -20,7 +20,8 @@ from numamig.backends.simulator.memory import ABSENT, Flag
 from numamig.model.process import RegionKind
 
 if TYPE_CHECKING:
-    from numamig.backends.simulator.machine import Machine, SimProcess
+    from numamig.backends.simulator.machine import Machine
+    from numamig.backends.simulator.process import SimProcess
 
 __all__ = ["SecondTool"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from numamig.backends.simulator.access import AccessModel
-from numamig.backends.simulator.machine import Caller, Machine, SimProcess, SimRegion
+from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import Backing, SimNode
+from numamig.backends.simulator.process import Caller, SimProcess, SimRegion
 from numamig.backends.simulator.scenario.heat import warm
 from numamig.backends.simulator.scenario.placement import place
 from numamig.backends.simulator.scenario.processes import ProcessEntry, RegionEntry
