@@ -182,8 +182,15 @@ class SimulatorBackend:
                 may_look=may,
                 may_move=may,
                 may_move_shared=may and caller.sys_nice,
-                obstacle="" if may and caller.sys_nice else "the scenario's caller lacks the rights",
+                obstacle=self._obstacle(process, may=may),
             )
+
+    def _obstacle(self, process: SimProcess, *, may: bool) -> str:
+        """What stands in the way of moving all of a process, and the remedy; "" where nothing does."""
+        if process.kernel_thread or process.zombie:
+            return "it has no memory of its own"
+        lacking = "" if may and self.machine.caller.sys_nice else "CAP_SYS_NICE" if may else "CAP_SYS_PTRACE"
+        return f"the scenario's caller lacks {lacking}: give it with `caller:`" if lacking else ""
 
     def policies(self, pid: int) -> Sequence[RegionPolicy]:
         return [RegionPolicy(region.start, "default") for region in self.regions(pid)]

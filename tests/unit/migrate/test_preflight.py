@@ -55,7 +55,7 @@ def test_a_refusal_says_what_the_backend_knows() -> None:
     with pytest.raises(RefusedError) as caught:
         demand_process(backend, PID)
     assert caught.value.hint is not None
-    assert caught.value.hint.startswith("the scenario's caller lacks the rights")
+    assert caught.value.hint.startswith("the scenario's caller lacks CAP_SYS_PTRACE")
     assert "CAP_SYS_PTRACE" in caught.value.hint
 
 
