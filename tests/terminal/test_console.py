@@ -81,7 +81,7 @@ def test_a_migration_in_a_real_terminal(sixteen: Terminal) -> None:
     sixteen.press("/", "b", "a", "c", "k", "u", "p", "Enter")
     sixteen.until(lambda s: "/backup  1 of 13" in s)
     sixteen.press("m")
-    sixteen.until(lambda s: "155,721 pages" in s and "to move" in s and "y run" in s)
+    sixteen.until(lambda s: "155,731 pages" in s and "to move" in s and "y run" in s)
     sixteen.press("j", "j", "l", "l", "l", "y")
     before = sixteen.until(lambda s: "chosen" in s)
     assert "backup 12044" in before
