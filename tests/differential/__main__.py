@@ -42,7 +42,8 @@ def _run(series: str, options: argparse.Namespace) -> int:
     print(coverage, flush=True)
     wrong, missing = len(contest.failures), coverage.missing() if not options.partial else []
     narrate(
-        f"seed {options.seed}: {coverage.calls} calls, {coverage.addresses} addresses, {wrong} disagreements;"
+        f"seed {options.seed}: {coverage.calls} calls, {coverage.addresses} addresses, {wrong} disagreements,"
+        f" {len(contest.unsteady)} cases that the kernel itself answers in two ways;"
         f" {contest.calls_seconds:.0f} s of calls, {time.monotonic() - start:.0f} s in all"
     )
     for what in missing:

@@ -15,6 +15,7 @@ NODES = (0, 1, 2)
 CALLS_PER_CASE = 12
 MOST_ADDRESSES = 64
 _WEIGHTS = {"touched": 5, "mixed": 4, "copied_on_write": 3, "shared": 3, "huge": 2, "large": 2, "pinned": 2}
+_LEFT = 3072  # pages of a crowded node: some hundreds of them nobody gets, watermarks and reserves of the kernel's own
 _BAD_NODES = (-1, 3, 17, 1023, 1024, 1 << 20, -(1 << 31))
 _BAD_FLAGS = (1, 3, 8, 6 | 16, -1)
 
@@ -30,7 +31,7 @@ def crowded_cases(seed: int, count: int) -> Iterator[Case]:
     for number in range(count):
         r = Random(f"{seed}/crowded/{number}")
         target, sources = 2, [0, 1]
-        few, many = r.choice((16, 64, 256)), r.choice((4096, 5000, 6144))
+        few, many = r.choice((16, 64, 256)), r.choice((5120, 6000, 7168))
         areas = [area(r, "touched", sources, fork=False) for _ in range(2)]
         for spec, pages in zip(areas, (few, many), strict=True):
             spec["pages"], spec["steps"] = pages, [["write", 0, pages, r.choice(sources)]]
@@ -48,7 +49,7 @@ def crowded_cases(seed: int, count: int) -> Iterator[Case]:
             "id": -1 - number,
             "target": {"user": "root", "cpuset": None},
             "fork": False,
-            "crowd": {"node": target, "leave": 1536},
+            "crowd": {"node": target, "leave": _LEFT},
             "areas": areas,
             "calls": calls,
         }

@@ -6,7 +6,7 @@ import re
 import signal
 from pathlib import Path
 
-from system import ANONYMOUS_PRIVATE, PAGE, bind, check, libc
+from system import ANONYMOUS_PRIVATE, PAGE, bind, check, libc, nodes_with_memory
 
 HUGE_PAGES = 512
 CLOSE = 32  # pages more or less
@@ -21,6 +21,7 @@ class Ballast:
 
     def weigh(self, node, leave):
         self.node, self.before = node, pool(node).read_text()
+        bind([other for other in nodes_with_memory() if other != node])  # nothing of its own goes there meanwhile
         huge = max(0, free_pages(node) - leave - BUDDY) // HUGE_PAGES
         pool(node).write_text(str(int(self.before) + huge))
         self.pid = fork(node, leave)
@@ -31,6 +32,7 @@ class Ballast:
             os.waitpid(self.pid, 0)
         if self.node is not None:
             pool(self.node).write_text(self.before)
+            bind([])
         self.node, self.pid = None, 0
 
 
