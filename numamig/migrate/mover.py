@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +47,7 @@ class Stop(StrEnum):
     UNEXPECTED = "the kernel refused the call for a reason that it should not have"
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
+class BatchResult(NamedTuple):
     """What one batch came to."""
 
     outcomes: OutcomeCounts
@@ -70,39 +69,51 @@ def move_batch(
     :param page_size: bytes of a base page
     :param threads: into how many calls, made at the same time, the batch is divided
     """
-    return _BatchMove(backend, pid, batch, page_size, shared, threads).run()
+    flags = MPOL_MF_MOVE_ALL if shared else MPOL_MF_MOVE
+    if batch.even is None or (threads > 1 and len(batch) >= 2 * _LEAST_FOLIOS):
+        return _BatchMove(backend, pid, batch, page_size, flags, threads).run()
+    clock = backend.clock
+    began = clock.now_ns()
+    answer = backend.move_pages(pid, batch.address, batch.target, flags)
+    call_ns = clock.now_ns() - began
+    if answer.returned == 0 and answer.status.tobytes() == batch.target.tobytes():
+        return _all_moved(batch.even, page_size, call_ns)
+    return _BatchMove(backend, pid, batch, page_size, flags, threads).run((answer, call_ns))
+
+
+def _all_moved(even: Even, page_size: int, call_ns: int) -> BatchResult:
+    """The account of a batch that went as it should, at a fraction of the cost."""
+    pages = even.folios * (even.page_size // page_size)
+    moved = {(even.source, even.target): pages}
+    return BatchResult(OutcomeCounts.moved(pages), moved, LeftPages.none(), (call_ns,), None)
 
 
 class _BatchMove:
     """The state of one batch while it is settled; ``outcome`` is per folio, ``pieces`` for folios that came apart."""
 
-    def __init__(self, backend: Backend, pid: int, batch: Batch, page_size: int, shared: bool, threads: int) -> None:
+    def __init__(self, backend: Backend, pid: int, batch: Batch, page_size: int, flags: int, threads: int) -> None:
         self._backend = backend
         self._pid = pid
         self._batch = batch
         self._page_size = page_size
-        self._flags = MPOL_MF_MOVE_ALL if shared else MPOL_MF_MOVE
+        self._flags = flags
         self._threads = threads
-        self._outcome: NDArray[np.int8]
-        self._apart: NDArray[np.bool_]
+        self._outcome = np.full(len(batch), Outcome.NOT_TRIED, np.int8)
+        self._apart = np.zeros(len(batch), np.bool_)
         self._pieces: list[tuple[NDArray[np.uint64], NDArray[np.int8], int, int]] = []
         self._call_ns: list[int] = []
         self._full: set[int] = set()
         """Targets without room: not asked again."""
         self._stop: Stop | None = None
 
-    def run(self) -> BatchResult:
-        batch, answer = self._batch, None
-        if batch.even is not None and (self._threads == 1 or len(batch) < 2 * _LEAST_FOLIOS):
-            clock = self._backend.clock
-            began = clock.now_ns()
-            answer = self._backend.move_pages(self._pid, batch.address, batch.target, self._flags)
-            self._call_ns.append(clock.now_ns() - began)
-            if answer.returned == 0 and answer.status.tobytes() == batch.target.tobytes():
-                return self._all_moved(batch.even)
-        self._outcome = np.full(len(batch), Outcome.NOT_TRIED, np.int8)
-        self._apart = np.zeros(len(batch), np.bool_)
-        if answer is not None:
+    def run(self, first: tuple[MovePagesReturn, int] | None = None) -> BatchResult:
+        """
+        :param first: what a call for the whole of it said, and how long it took in ns
+        """
+        batch = self._batch
+        if first is not None:
+            answer, call_ns = first
+            self._call_ns.append(call_ns)
             self._move_all(self._read_answer(np.arange(len(batch)), answer))
         elif batch.even is not None:
             self._move_all(np.arange(len(batch)))
@@ -222,12 +233,6 @@ class _BatchMove:
             else:
                 self._apart[folio] = True
                 self._pieces.append((address, outcome, int(batch.source[folio]), int(batch.target[folio])))
-
-    def _all_moved(self, even: Even) -> BatchResult:
-        """The account of a batch that went as it should, at a fraction of the cost."""
-        pages = even.folios * (even.page_size // self._page_size)
-        moved = {(even.source, even.target): pages}
-        return BatchResult(OutcomeCounts.moved(pages), moved, LeftPages.none(), tuple(self._call_ns), None)
 
     def _account(self) -> BatchResult:
         batch, page = self._batch, self._page_size

@@ -50,7 +50,7 @@ def run_job(job: Job, backend: Backend, wanted: Callable[[], bool] = lambda: Tru
     paced = backend.clock if isinstance(backend.clock, PacedClock) else None
     while not job.state.ended and wanted():
         events = job.step()
-        if paced is not None:
+        if paced is not None and paced.speed is not None:
             _keep_pace(paced, wanted)
         yield from events
         gap = 0 if job.state.ended else gap_after(events)

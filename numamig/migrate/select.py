@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -109,8 +108,7 @@ class Batch:
         return (self.even.start, self.even.end) if self.even else (int(self.address[0]), int(self.end[-1]))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """How far a chooser has come."""
 
     cursor: int
@@ -202,6 +200,10 @@ class Chooser:
 
     def _window(self) -> list[tuple[int, int]]:
         """The next ``look_bytes`` of the ranges; no huge page is cut in two."""
+        low = max(self._ranges[self.place.next_range][0], self.place.cursor)
+        high = -(-(low + self._look_bytes) // self._huge) * self._huge
+        if high <= self._ranges[self.place.next_range][1]:
+            return [(low, high)]
         window: list[tuple[int, int]] = []
         left = self._look_bytes
         for start, end in self._ahead():

@@ -150,7 +150,9 @@ class SimulatorBackend:
     def move_pages(
         self, pid: int, addresses: NDArray[np.uint64], nodes: NDArray[np.int32] | None, flags: int = MPOL_MF_MOVE
     ) -> MovePagesReturn:
-        return self.move_pages_together([MovePagesCall(pid, addresses, nodes, flags)])[0]
+        with self.machine.lock:
+            self.clock.act()
+            return calls.carry_out_alone(self.machine, MovePagesCall(pid, addresses, nodes, flags))
 
     def move_pages_together(self, calls_: Sequence[MovePagesCall]) -> list[MovePagesReturn]:
         """In virtual time they all begin at once, and share what they share."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import simpy
@@ -24,11 +24,10 @@ from numamig.backends.simulator.remap import remap
 from numamig.backends.simulator.remap_victims import Victims
 from numamig.backends.simulator.runs import move_in_runs
 
-__all__ = ["acted_out", "carry_out", "clear_hints"]
+__all__ = ["acted_out", "carry_out", "carry_out_alone", "clear_hints"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     """What a call returned, and what it took: a number of ns, or what a move was made of; or the call in progress."""
 
     returned: MovePagesReturn
@@ -42,14 +41,21 @@ class _Answer:
         return self.returned._replace(returned=-1, errno=-self.took.value)
 
 
+def carry_out_alone(machine: Machine, call: MovePagesCall) -> MovePagesReturn:
+    """One call, now; the machine's time is that of its answer when this returns."""
+    answer, timeline = _call(machine, call), machine.timeline
+    if isinstance(answer.took, simpy.Process):
+        timeline.run(answer.took)
+        return answer.at_last()
+    timeline.advance_to(timeline.now_ns + _ns(answer.took))
+    return answer.returned
+
+
 def carry_out(machine: Machine, calls: Sequence[MovePagesCall]) -> list[MovePagesReturn]:
     """Calls that begin together, now; the machine's time is that of the last answer when this returns."""
     answers = [_call(machine, call) for call in calls]
     timeline = machine.timeline
-    if len(answers) == 1 and not isinstance(took := answers[0].took, simpy.Process):
-        timeline.advance_to(timeline.now_ns + _ns(took))
-    else:
-        timeline.run(timeline.all_of([timeline.process(_take_time(machine, answer)) for answer in answers]))
+    timeline.run(timeline.all_of([timeline.process(_take_time(machine, answer)) for answer in answers]))
     return [answer.at_last() for answer in answers]
 
 

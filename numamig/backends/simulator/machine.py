@@ -99,7 +99,9 @@ class Machine:
 
     def _at_work(self, process: SimProcess) -> int:
         """CPUs that run threads of a process."""
-        if not any(workload.running for workload in self.workloads if workload.process is process):
+        if not self.workloads or not any(
+            workload.running for workload in self.workloads if workload.process is process
+        ):
             return 0
         nodes = process.cpu_nodes
         return min(process.threads, sum(len(self.nodes[node].cpus) for node in nodes) if nodes else self.cpus)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntFlag
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,12 @@ PageIndex = slice | NDArray[np.int64]
 
 def all_are(values: NDArray[np.uint8], value: int) -> bool:
     """Whether an array of bytes holds nothing else: for short ones, several times as fast as comparing it."""
-    return values.tobytes() == bytes((value,)) * len(values)
+    return values.tobytes() == _repeated(value, len(values))
+
+
+@lru_cache(256)
+def _repeated(value: int, count: int) -> bytes:
+    return bytes((value,)) * count
 
 
 class Flag(IntFlag):

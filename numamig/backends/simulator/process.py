@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import operator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,6 +53,9 @@ class SimRegion:
         return self.start + self.pages * self.backing.page_bytes
 
 
+_START = operator.attrgetter("start")
+
+
 @dataclass(slots=True)
 class SimProcess:
     """A process with its address space, ascending and without overlaps."""
@@ -73,7 +77,7 @@ class SimProcess:
 
     def region_at(self, address: int) -> SimRegion | None:
         """The region that an address lies in."""
-        number = bisect.bisect_right(self.regions, address, key=lambda region: region.start) - 1
+        number = bisect.bisect_right(self.regions, address, key=_START) - 1
         return self.regions[number] if number >= 0 and address < self.regions[number].end else None
 
     @property
