@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from numamig.clock import Clock
 from numamig.model.finding import Finding
 from numamig.model.pages import PageRuns, Ranges
-from numamig.model.process import Process, ProcessFacts, Region, RegionPolicy
-from numamig.model.topology import NodeCounters, Topology
+from numamig.model.process import Hazards, MemoryImage, Process, ProcessFacts, Region, RegionPolicy
+from numamig.model.topology import Health, NodeCounters, Topology
 from numamig.model.workings import Workings
 
 __all__ = [
@@ -31,6 +31,9 @@ __all__ = [
     "Hold",
     "MovePagesCall",
     "MovePagesReturn",
+    "TellsHazards",
+    "TellsHealth",
+    "TellsMemoryImage",
     "TellsPolicies",
     "TellsProcessFacts",
     "TellsWorkings",
@@ -215,6 +218,36 @@ class TellsProcessFacts(Protocol):
     """A backend that knows more about a process than a list of all of them shows. Optional: ask with ``isinstance``."""
 
     def process_facts(self, pid: int) -> ProcessFacts:
+        """
+        :raises TargetGone: there is none with that pid.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsHazards(Protocol):
+    """A backend that knows why a process had better be left alone. Optional: ask with ``isinstance``."""
+
+    def hazards(self, pid: int) -> Hazards:
+        """What may not be looked at is taken for harmless.
+
+        :raises TargetGone: there is none with that pid.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsHealth(Protocol):
+    """A backend that knows how its machine is doing. Optional: ask with ``isinstance``."""
+
+    def health(self) -> Health: ...
+
+
+@runtime_checkable
+class TellsMemoryImage(Protocol):
+    """A backend that can tell the memory of a process from that of another, also later. Optional."""
+
+    def memory_image(self, pid: int) -> MemoryImage:
         """
         :raises TargetGone: there is none with that pid.
         """

@@ -74,6 +74,7 @@ class Job:
         self._steps = 0
         self._passes = 1
         self._busy_ns = 0
+        self._began_ns = 0
         self._call_ns: deque[int] = deque(maxlen=_TREND)
         self._left: list[LeftPages] = []
         """Busy pages of the present pass."""
@@ -110,6 +111,7 @@ class Job:
         began = clock.now_ns()
         events: list[Event] = []
         if not self._steps:
+            self._began_ns = began
             events.append(JobStarted(self.number, self.plan.process.pid, began, self.plan.pages))
         try:
             self._hold.check()  # a pid may be another's by now, and the memory another program's
@@ -246,8 +248,9 @@ class Job:
         busy = LeftPages.joined(self._left)
         self._left = []
         pages = busy.counts(self.plan.page_size).total
-        again = pages > 0 and self._passes < self.request.retry.most_passes
-        gap = self.request.retry.backoff_ns << (self._passes - 1) if again else 0
+        retry = self.request.retry
+        again = pages > 0 and retry.again(self._passes, self._backend.clock.now_ns() - self._began_ns)
+        gap = retry.backoff_after(self._passes) if again else 0
         events: list[Event] = [PassEnded(self.number, self._backend.clock.now_ns(), self._passes, pages, gap)]
         if again:
             self._again = busy

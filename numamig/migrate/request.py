@@ -8,9 +8,10 @@ from enum import StrEnum
 from numamig.model.pages import Ranges
 from numamig.model.process import RegionKind
 
-__all__ = ["DEFAULT_BATCH_PAGES", "Request", "Retry", "RetryMode"]
+__all__ = ["DEFAULT_BATCH_PAGES", "MOST_CALLS", "Request", "Retry", "RetryMode"]
 
 DEFAULT_BATCH_PAGES = 512
+MOST_CALLS = 200
 
 
 class RetryMode(StrEnum):
@@ -20,6 +21,8 @@ class RetryMode(StrEnum):
     """They are skipped: the seed's no-retry mode."""
     BOUNDED = "bounded"
     """They are looked for again, in so many passes."""
+    UNTIL = "until"
+    """They are looked for again until none is left, or until a deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,20 @@ class Retry:
     passes: int = 3
     """Passes in all, the first included."""
     backoff_ns: int = 50_000_000
-    """Waited before the second pass; doubled before each further one."""
+    """Waited before the second pass; doubled before each further one, up to ``most_backoff_ns``."""
+    most_backoff_ns: int = 2_000_000_000
+    deadline_ns: int = 60_000_000_000
+    """``until``: how long after the job's first step a further pass may begin."""
 
-    @property
-    def most_passes(self) -> int:
-        return self.passes if self.mode is RetryMode.BOUNDED else 1
+    def again(self, passes: int, elapsed_ns: int) -> bool:
+        """Whether busy pages are looked for once more, after so many passes and so long after the first step."""
+        if self.mode is RetryMode.BOUNDED:
+            return passes < self.passes
+        return self.mode is RetryMode.UNTIL and elapsed_ns + self.backoff_after(passes) < self.deadline_ns
+
+    def backoff_after(self, passes: int) -> int:
+        """Nanoseconds to wait after so many passes."""
+        return min(self.backoff_ns << min(passes - 1, 40), self.most_backoff_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +71,11 @@ class Request:
     rate: int | None = None
     """Bytes per second, at most."""
     retry: Retry = Retry()
+    most_calls: int | None = MOST_CALLS
+    """Moving calls per second, at most: each of them drains lists of pages on every CPU. None: no limit."""
+    reserve_bytes: int | None = None
+    """What every step leaves free on the receiving node; None: its high watermark and min(256 MiB, a twentieth)."""
+    critical: bool = False
+    """Also processes that had better be left alone: pid 1, one's ancestors, real-time, virtual machines, devices."""
     threads: int = 1
     """Calls made at the same time in a step, each of ``batch_pages``."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Process", "ProcessFacts", "Region", "RegionKind", "RegionPolicy"]
+__all__ = ["Hazards", "MemoryImage", "Process", "ProcessFacts", "Region", "RegionKind", "RegionPolicy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,41 @@ class ProcessFacts:
     """And those that others map too."""
     obstacle: str = ""
     """Why not, and what helps, in one sentence; "" where everything is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryImage:
+    """Which memory a process has: what an exec changes although pid and start time stay. Equal, or another one."""
+
+    boot: str
+    """Of the machine: /proc/sys/kernel/random/boot_id; of a simulated machine, a name drawn when it was made."""
+    pid: int
+    start_time: int
+    """As in ``Process``."""
+    executable: tuple[int, int]
+    """Device and inode of /proc/PID/exe; zeros where that may not be read."""
+    layout: tuple[int, ...]
+    """Where program, stack, arguments and environment begin: drawn anew at every exec. Empty where not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hazards:
+    """Why a process should not be slowed down, be it for a moment."""
+
+    init: bool = False
+    """pid 1: what everything else hangs on."""
+    ancestor: bool = False
+    """The caller runs below it: shell, terminal, session."""
+    realtime_threads: int = 0
+    """Threads that are scheduled by SCHED_FIFO, SCHED_RR or SCHED_DEADLINE."""
+    kvm_guest: bool = False
+    """It runs a virtual machine: /dev/kvm is open in it."""
+    devices: tuple[str, ...] = ()
+    """Devices it has open that reach its memory by themselves: "/dev/vfio/12", "/dev/infiniband/uverbs0"."""
+    pinned_bytes: int = 0
+    """VmPin: pages that such devices hold, and that cannot move."""
+    isolated_cpus: tuple[int, ...] = ()
+    """Isolated CPUs of the machine, which each moving call interrupts all the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["HugePool", "Node", "NodeCounters", "Performance", "Switches", "Topology", "Watermarks"]
+__all__ = ["Health", "HugePool", "Node", "NodeCounters", "Performance", "Switches", "Topology", "Watermarks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,18 @@ class HugePool:
     free: int
     surplus: int
     """Pages beyond what was asked for, given back when they are freed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How hard memory is to come by on the machine, at one moment of the backend's clock."""
+
+    taken_ns: int
+    stalled: float | None
+    """Share of the last ten seconds, 0 to 1, in which all waited for memory (PSI, memory, full, avg10); None where
+    the kernel does not tell. Source: Documentation/accounting/psi.rst."""
+    swapped_out_pages: int
+    """Base pages written to swap since the machine began: ``pswpout`` of /proc/vmstat."""
 
 
 _BALANCING = {0: "off", 1: "locality", 2: "tiering", 3: "locality and tiering"}

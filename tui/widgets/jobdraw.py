@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numamig.migrate.request import RetryMode
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.outcome import Outcome
 from numamig.units import format_count, format_rate
@@ -29,7 +30,8 @@ def state_words(job: JobSnapshot, problem: str = "", in_call_s: float = 0.0) -> 
     if job.state is JobState.RUNNING:
         if in_call_s > 1.0:
             return f"in a call for {in_call_s:.0f} s"
-        return f"pass {job.passes} of {job.request.retry.most_passes}"
+        retry = job.request.retry
+        return f"pass {job.passes}" + (f" of {retry.passes}" if retry.mode is RetryMode.BOUNDED else "")
     if job.state is JobState.HELD:
         return "held"
     return job.reason
