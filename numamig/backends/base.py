@@ -28,14 +28,18 @@ __all__ = [
     "Capabilities",
     "ClearsHints",
     "Diagnosing",
+    "FolioCost",
     "Hold",
     "MovePagesCall",
     "MovePagesReturn",
+    "Predicts",
     "TellsHazards",
     "TellsHealth",
+    "TellsHugeRoom",
     "TellsMemoryImage",
     "TellsPolicies",
     "TellsProcessFacts",
+    "TellsSharing",
     "TellsWorkings",
 ]
 
@@ -92,6 +96,15 @@ class Capabilities:
     """NUMA balancing is on and may move pages back."""
     missing: dict[str, str] = field(default_factory=dict)
     """Ability → reason and remedy, for those that are False."""
+
+
+class FolioCost(NamedTuple):
+    """What moving calls on folios of one size cost: with n of them, ``call_ns + n · folio_ns``."""
+
+    call_ns: float
+    folio_ns: float
+    together: int
+    """Folios that are unmapped at the same time, at most: who touches one of them sleeps until they are mapped again."""
 
 
 class Hold(Protocol):
@@ -249,6 +262,41 @@ class TellsMemoryImage(Protocol):
 
     def memory_image(self, pid: int) -> MemoryImage:
         """
+        :raises TargetGone: there is none with that pid.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsSharing(Protocol):
+    """A backend that knows whether a page is mapped by one process only. Optional: ask with ``isinstance``."""
+
+    def shared_pages(self, pid: int, addresses: NDArray[np.uint64]) -> NDArray[np.int8]:
+        """1 where others map the page too, 0 where not, -1 where there is none.
+
+        :param addresses: shape (pages,), as the answer
+        :raises TargetGone: the process ended.
+        :raises RefusedError: the caller may not look.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsHugeRoom(Protocol):
+    """A backend that knows how broken up free memory is. Optional: ask with ``isinstance``."""
+
+    def huge_room(self, node: int) -> int:
+        """How many transparent huge pages could be had on a node as its free memory is, nothing being compacted."""
+        ...
+
+
+@runtime_checkable
+class Predicts(Protocol):
+    """A machine that knows how long it takes to move, as only a simulated one can. Optional."""
+
+    def folio_cost(self, pid: int, folio_bytes: int) -> FolioCost | None:
+        """None where its kernel moves pages in no such simple way.
+
         :raises TargetGone: there is none with that pid.
         """
         ...
