@@ -34,7 +34,7 @@ from numamig.errors import TargetGone
 from numamig.model.finding import Finding
 from numamig.model.pages import PageRuns, Ranges
 from numamig.model.process import Process, ProcessFacts, Region, RegionPolicy
-from numamig.model.topology import NodeCounters, Topology
+from numamig.model.topology import Health, NodeCounters, Topology
 
 __all__ = ["LinuxBackend"]
 
@@ -168,6 +168,11 @@ class LinuxBackend:
         if self._hugetlb is None:
             self._hugetlb = read_hugetlb_sizes(self.proc_root, self.sys_root)
         return self._hugetlb
+
+    def health(self) -> Health:
+        from numamig.backends.linux.health import read_health
+
+        return read_health(self.proc_root, self._clock)
 
     def process_facts(self, pid: int) -> ProcessFacts:
         from numamig.backends.linux.facts import read_facts

@@ -20,7 +20,7 @@ from numamig.errors import RefusedError, TargetGone
 from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
 from numamig.model.process import Process, ProcessFacts, Region, RegionKind, RegionPolicy
-from numamig.model.topology import Node, NodeCounters, Switches, Topology, Watermarks
+from numamig.model.topology import Health, Node, NodeCounters, Switches, Topology, Watermarks
 from numamig.model.workings import Workings
 
 __all__ = ["SimulatorBackend"]
@@ -213,6 +213,10 @@ class SimulatorBackend:
                 huge_pools=huge_pools(self.machine),
                 switches=Switches(balancing=self.machine.balancing, demotion=self.machine.demotion),
             )
+
+    def health(self) -> Health:
+        with self.machine.lock:
+            return Health(self.clock.now_ns(), self.machine.stalled, self.machine.vmstat.get("pswpout", 0))
 
     def workings(self) -> Workings:
         return self.machine.workings()

@@ -61,6 +61,8 @@ class Machine:
         """kernel.numa_balancing."""
         self.demotion = False
         """/sys/kernel/mm/numa/demotion_enabled."""
+        self.stalled: float | None = 0.0
+        """Share of the time, 0 to 1, in which all wait for memory; None: this kernel does not tell."""
         self.vmstat = {"pgmigrate_success": 0, "pgmigrate_fail": 0, "numa_pages_migrated": 0}
         self.moved_pages = np.zeros((256, 256), np.int64)
         """Base pages migrated by anybody, by (from, to)."""
