@@ -48,6 +48,10 @@ class Plan:
     page_size: int
     huge_page_size: int
     findings: tuple[Finding, ...]
+    selected: tuple[Region, ...] = ()
+    """The region that each of ``ranges`` is a part of."""
+    undoes: int | None = None
+    """The job that this takes back: then pages go where they came from, and ``request.target`` is that of most."""
 
     @property
     def bytes(self) -> int:
@@ -139,6 +143,7 @@ def make_plan(seen: Seen, request: Request) -> Plan:
         page_size=seen.topology.page_size,
         huge_page_size=seen.topology.huge_page_size,
         findings=tuple(findings),
+        selected=tuple(region for region, _, _ in seen.selected),
     )
 
 
