@@ -104,7 +104,7 @@ class FolioCost(NamedTuple):
     call_ns: float
     folio_ns: float
     together: int
-    """Folios that are unmapped at the same time, at most: who touches one of them sleeps until they are mapped again."""
+    """Folios that are unmapped at the same time, at most: who touches one sleeps until all are mapped again."""
 
 
 class Hold(Protocol):

@@ -28,12 +28,12 @@ from numamig.backends.linux.pagereaders import OpenPagemap, read_runs
 from numamig.backends.linux.procfs import read_process
 from numamig.backends.linux.readers import Readers
 from numamig.backends.linux.roster import Roster
-from numamig.backends.linux.sysfs import read_topology
+from numamig.backends.linux.sysfs import read_text, read_topology
 from numamig.clock import Clock, SystemClock
 from numamig.errors import TargetGone
 from numamig.model.finding import Finding
 from numamig.model.pages import PageRuns, Ranges
-from numamig.model.process import Process, ProcessFacts, Region, RegionPolicy
+from numamig.model.process import Hazards, MemoryImage, Process, ProcessFacts, Region, RegionPolicy
 from numamig.model.topology import Health, NodeCounters, Topology
 
 __all__ = ["LinuxBackend"]
@@ -190,6 +190,27 @@ class LinuxBackend:
         from numamig.backends.linux.policies import read_policies
 
         return read_policies(self.proc_root, pid)
+
+    def hazards(self, pid: int) -> Hazards:
+        from numamig.backends.linux.hazards import read_hazards
+
+        return read_hazards(self.proc_root, self.sys_root, pid, os.getpid())
+
+    def memory_image(self, pid: int) -> MemoryImage:
+        from numamig.backends.linux.image import read_memory_image
+
+        return read_memory_image(self.proc_root, pid)
+
+    def shared_pages(self, pid: int, addresses: NDArray[np.uint64]) -> NDArray[np.int8]:
+        from numamig.backends.linux.sharing import read_shared
+
+        return read_shared(self.proc_root, pid, addresses, self._page_size)
+
+    def huge_room(self, node: int) -> int:
+        from numamig.backends.linux.sharing import parse_huge_room
+
+        order = (self._huge_page_size // self._page_size).bit_length() - 1
+        return parse_huge_room(read_text(self.proc_root / "buddyinfo") or "", node, order)
 
     def diagnose(self) -> list[Finding]:
         """What works here, by trying it out: see ``numamig.backends.linux.doctor``."""
