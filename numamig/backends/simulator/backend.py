@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, MovePagesReturn
-from numamig.backends.simulator import calls
+from numamig.backends.base import MPOL_MF_MOVE, Capabilities, FolioCost, MovePagesCall, MovePagesReturn
+from numamig.backends.simulator import calls, foresight
 from numamig.backends.simulator.folios import mapped_huge_between
 from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, Flag, all_are
@@ -19,7 +19,7 @@ from numamig.backends.simulator.timeline import MachineClock
 from numamig.errors import RefusedError, TargetGone
 from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
-from numamig.model.process import Process, ProcessFacts, Region, RegionKind, RegionPolicy
+from numamig.model.process import Hazards, Process, ProcessFacts, Region, RegionKind, RegionPolicy
 from numamig.model.topology import Health, Node, NodeCounters, Switches, Topology, Watermarks
 from numamig.model.workings import Workings
 
@@ -193,6 +193,18 @@ class SimulatorBackend:
             return "it has no memory of its own"
         lacking = "" if may and self.machine.caller.sys_nice else "CAP_SYS_NICE" if may else "CAP_SYS_PTRACE"
         return f"the scenario's caller lacks {lacking}: give it with `caller:`" if lacking else ""
+
+    def hazards(self, pid: int) -> Hazards:
+        with self.machine.lock:
+            return foresight.hazards(self.machine, self.machine.process(pid))
+
+    def shared_pages(self, pid: int, addresses: NDArray[np.uint64]) -> NDArray[np.int8]:
+        with self.machine.lock:
+            return foresight.shared_pages(self.machine, self._looked_at(pid), addresses)
+
+    def folio_cost(self, pid: int, folio_bytes: int) -> FolioCost | None:
+        with self.machine.lock:
+            return foresight.folio_cost(self.machine, self.machine.process(pid), folio_bytes)
 
     def policies(self, pid: int) -> Sequence[RegionPolicy]:
         return [RegionPolicy(region.start, "default") for region in self.regions(pid)]
