@@ -4,6 +4,7 @@ NumamigError
 ├── UsageError            2   what was typed cannot be right: a node list, a size, an option
 │   └── FileError         2   a profile or scenario is wrong; carries file and line
 ├── RefusedError          3   the kernel, the rights or preflight say no
+│   └── JournalError      3   what is going to be moved cannot be written down: so it is not moved
 ├── TargetGone            4   the process is not there, or is no longer the one meant
 ├── BackendError         70   a backend answered something that it never should
 └── LabError             70   the virtual NUMA machine could not be built or booted
@@ -19,6 +20,7 @@ __all__ = [
     "BackendError",
     "ExitCode",
     "FileError",
+    "JournalError",
     "LabError",
     "NumamigError",
     "RefusedError",
@@ -91,6 +93,10 @@ class RefusedError(NumamigError):
     """The kernel, the caller's rights, or preflight say no."""
 
     exit_code = ExitCode.REFUSED
+
+
+class JournalError(RefusedError):
+    """The journal cannot be written, or is not to be trusted. Nothing is moved without it."""
 
 
 class TargetGone(NumamigError):

@@ -83,6 +83,8 @@ class Capabilities:
     """Who acts."""
     simulated: bool = False
     virtual_time: bool = False
+    lasting: bool = True
+    """The machine, and what was moved on it, outlives this process."""
     move_others: bool = True
     """May move pages of other users' processes (CAP_SYS_PTRACE)."""
     move_shared: bool = True

@@ -11,7 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from numamig.clock import Clock
-from numamig.migrate.select import Batch, Chooser, Place
+from numamig.migrate.batch import Batch
+from numamig.migrate.chooser import Chooses, Place
 
 __all__ = ["ChooserAhead"]
 
@@ -32,13 +33,15 @@ class _Ahead:
 class ChooserAhead:
     """A ``Chooser`` that can be one batch ahead; ``place`` tells of the batches that were handed out."""
 
-    def __init__(self, chooser: Chooser, clock: Clock) -> None:
+    def __init__(self, chooser: Chooses, clock: Clock) -> None:
         self._chooser = chooser
         self._clock = clock
         self._pool: ThreadPoolExecutor | None = None
         self._ahead: _Ahead | None = None
         self.place = chooser.place
         """Replaced after each batch; may be read from any thread."""
+        self.passed = chooser.passed
+        """What the batch that was handed out last passed over."""
 
     def next_batch(self, most_pages: int) -> Batch:
         """As ``Chooser.next_batch``.
@@ -50,7 +53,7 @@ class ChooserAhead:
             self._take_back(ahead)
             ahead = None
         batch = self._chooser.next_batch(most_pages) if ahead is None else ahead.batch.result()
-        self.place = self._chooser.place
+        self.place, self.passed = self._chooser.place, self._chooser.passed
         return batch
 
     def choose_ahead(self, most_pages: int) -> None:

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from numamig.backends.base import Backend
+from numamig.migrate.batch import Batch
 from numamig.migrate.mover import BatchResult
-from numamig.migrate.select import Batch
 from numamig.model.finding import Finding, Severity
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.topology import Health

@@ -2,133 +2,189 @@
 
 The algorithm is that of the 2004 thread: choose some pages as they are now, let go, move each, go back while pages
 remain. A *step* is one batch; a *pass* has given every selected page its turn once; further passes look again for
-what was busy.
+what was busy. What a step is going to move is in the journal before it is moved.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable
 
-import numpy as np
-
-from numamig.backends.base import Backend, Hold
+from numamig.backends.base import Backend, Hold, TellsHealth
 from numamig.errors import RefusedError, TargetGone
+from numamig.migrate.account import Account
 from numamig.migrate.ahead import ChooserAhead
-from numamig.migrate.left import LeftPages
-from numamig.migrate.mover import BatchResult, Stop, move_batch, resolve
+from numamig.migrate.batch import Batch
+from numamig.migrate.breaker import Breaker, Limits, MovedSample
+from numamig.migrate.chooser import Chooses, choose_by_plan
+from numamig.migrate.journal.record import JobRecord
+from numamig.migrate.ledger import LedgerRow
+from numamig.migrate.lost import Lost
+from numamig.migrate.mover import BatchResult, Stop, move_batch
 from numamig.migrate.pacing import Pacer
 from numamig.migrate.plan import Plan
+from numamig.migrate.preflight import recheck
 from numamig.migrate.request import Request
-from numamig.migrate.select import Batch, Chooser, from_sources
+from numamig.migrate.room import Room
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import BatchMoved, Event, JobEnded, JobStarted, PassEnded
-from numamig.model.outcome import Outcome, OutcomeCounts
-from numamig.model.pages import PageRuns, Ranges
+from numamig.model.finding import Finding, Severity
+from numamig.model.outcome import Outcome
+from numamig.model.pages import Ranges
 
-__all__ = ["Job"]
+__all__ = ["ChoosesFor", "Job"]
 
-_RETRIED = (Outcome.BUSY,)
 _TREND = 120  # batches kept for the plots
 
-
-class _Lost:
-    """In place of a hold where there was nothing left to hold on to."""
-
-    def __init__(self, why: TargetGone) -> None:
-        self._why = why
-
-    def check(self) -> None:
-        raise self._why
-
-    def page_runs(self, ranges: Ranges) -> Iterator[PageRuns]:
-        raise self._why
-
-    def close(self) -> None:
-        """There is nothing to let go of."""
+ChoosesFor = Callable[[Backend, Hold, Plan, Ranges | None], Chooses]
+"""Makes what chooses the batches of a pass: (backend, hold, plan, ranges that it is about or None for all)."""
 
 
 class Job:
-    """The state machine and the counters of one migration. One thread steps it; any may say run and hold."""
+    """The state machine of one migration. One thread steps it; any may say run and hold."""
 
-    def __init__(self, number: int, backend: Backend, plan: Plan) -> None:
+    def __init__(
+        self,
+        number: int,
+        backend: Backend,
+        plan: Plan,
+        record: JobRecord | None = None,
+        *,
+        chooses: ChoosesFor = choose_by_plan,
+        limits: Limits = Limits(),
+    ) -> None:
+        """
+        :param record: its part of the journal; None for what nobody will want to take back
+        """
         self.number = number
         self.plan = plan
         self.state = JobState.HELD
-        self._state_lock = threading.Lock()
         self.reason = ""
-        self.pacer = Pacer(plan.request.batch_pages, plan.request.budget_ns, plan.request.rate)
+        self.remedy = ""
+        request = plan.request
+        self.pacer = Pacer(request.batch_pages, request.budget_ns, request.rate, request.most_calls)
+        self._state_lock = threading.Lock()
+        self._stepping = threading.RLock()
         self._backend = backend
+        self._record = record
+        self._chooses = chooses
         self._hold: Hold
         try:
             self._hold = backend.hold(plan.process)
         except TargetGone as error:
-            self._hold = _Lost(error)
+            self._hold = Lost(error)
         self._ahead = not backend.capabilities.virtual_time
         """Whether choosing may go on while pages move: not where only one thing can happen at a time."""
-        self._chooser = self._new_chooser(list(plan.ranges))
-        self._booked = (0, OutcomeCounts())
-        """Pages chosen, and their outcomes: replaced as one, so that a snapshot adds up at any moment."""
-        self._moved: dict[tuple[int, int], int] = {}
+        self._chooser = self._new_chooser(None)
+        self._account = Account(backend, plan)
+        self._breaker = Breaker(limits, plan.page_size)
+        self._sample = MovedSample(seed=number)
+        self._room = None if request.reserve_bytes == 0 else Room(backend, request)
         self._steps = 0
         self._passes = 1
+        self._began_ns: int | None = None
         self._busy_ns = 0
-        self._began_ns = 0
+        self._call_since_ns: int | None = None
+        self._paused = False
+        """Held since its last step: what was looked at before the first is looked at again."""
         self._call_ns: deque[int] = deque(maxlen=_TREND)
-        self._left: list[LeftPages] = []
-        """Busy pages of the present pass."""
-        self._again = LeftPages.none()
-        """Busy pages of the last pass that still await their turn in this one."""
 
     @property
     def request(self) -> Request:
         return self.plan.request
 
     def snapshot(self) -> JobSnapshot:
-        chosen, outcomes = self._booked
+        outcomes = self._account.ledger.outcomes
         return JobSnapshot(
             number=self.number,
             plan=self.plan,
             state=self.state,
             reason=self.reason,
-            chosen=chosen,
+            remedy=self.remedy,
+            chosen=outcomes.total,
             outcomes=outcomes,
-            moved=dict(self._moved),
+            moved=self._account.ledger.moved(),
             steps=self._steps,
             passes=self._passes,
             busy_ns=self._busy_ns,
             cursor=self._chooser.place.cursor,
             batch_pages=self.pacer.batch_pages,
             call_ns=tuple(self._call_ns.copy()),
+            call_since_ns=self._call_since_ns,
+            budget_note=self.pacer.budget_note,
         )
+
+    def ledger(self) -> list[LedgerRow]:
+        """What became of its pages, by region of the plan, source and target."""
+        return self._account.ledger.rows()
 
     def step(self) -> list[Event]:
         """Choose one batch, move it, account for it; the events that it caused. Nothing when the job has ended."""
-        if self.state.ended:
-            return []
+        with self._stepping:
+            if self.state.ended:
+                return []
+            began = self._backend.clock.now_ns()
+            events: list[Event] = []
+            try:
+                events += self._begin(began)
+                self._hold.check()  # a pid may be another's by now, and the memory another program's
+                events += self._next_step(began)
+            except TargetGone as error:
+                return [*events, *self._stop(error.message, gone=True)]
+            except RefusedError as error:
+                return [*events, *self._stop(error.message, error.hint or "")]
+            if self.state is not JobState.RUNNING:
+                self._paused = True
+                self._flush()
+            return events
+
+    def _begin(self, now_ns: int) -> list[Event]:
+        """What comes before the first step, and before the first one after a pause.
+
+        :raises RefusedError: another job of another numamig moves pages of this process, or something has changed.
+        """
+        if self._began_ns is None:
+            if self._record is not None:
+                self._record.lock()
+                self._flush()
+            self._began_ns = now_ns
+            return [JobStarted(self.number, self.plan.process.pid, now_ns, self.plan.pages)]
+        if self._paused:
+            self._paused = False
+            self._hold.check()
+            for finding in recheck(self._backend, self.request):
+                if finding.severity is Severity.ERROR:
+                    raise RefusedError(finding.reason, hint=finding.remedy or None, pid=self.request.pid)
+        return []
+
+    def _next_step(self, began_ns: int) -> list[Event]:
         clock = self._backend.clock
-        began = clock.now_ns()
+        threads = self.request.threads
+        wanted = self.pacer.batch_pages * threads
+        allowed = wanted if self._room is None else self._room.pages(wanted)
+        batch = self._chooser.next_batch(max(1, allowed))
+        if (passed := self._chooser.passed) is not None:
+            self._account.ledger.book(passed)
+        pages = self._pages_of(batch)
+        if pages > max(allowed, 0) and allowed < wanted:
+            self._account.leave(batch)
+            node = self.request.target
+            raise RefusedError(
+                f"node {node} is down to its reserve", hint="free memory there, choose another node, or --reserve less"
+            )
+        if self._ahead and self.state is JobState.RUNNING:
+            self._chooser.choose_ahead(wanted)
         events: list[Event] = []
-        if not self._steps:
-            self._began_ns = began
-            events.append(JobStarted(self.number, self.plan.process.pid, began, self.plan.pages))
-        try:
-            self._hold.check()  # a pid may be another's by now, and the memory another program's
-            low = self._chooser.place.cursor
-            most_pages = self.pacer.batch_pages * self.request.threads
-            batch = self._chooser.next_batch(most_pages)
-            if self._ahead and self.state is JobState.RUNNING:
-                self._chooser.choose_ahead(most_pages)
-            result = self._move(batch) if len(batch) else None
-            self._settle_passed_over(low)
-        except TargetGone as error:
-            return [*events, *self._stop(error.message, gone=True)]
-        except RefusedError as error:
-            return [*events, *self._stop(error.message)]
+        result, tripped = None, None
+        if pages:
+            result = self._move(batch, pages)
+            tripped = self._watch(batch, result)
         now = clock.now_ns()
         if result is not None:
-            gap = self._pace(result, now - began)
+            gap = self._pace(result, now - began_ns)
+            start, end = batch.span
+            duration = sum(result.call_ns)
             events.append(
                 BatchMoved(
                     self.number,
@@ -136,15 +192,18 @@ class Job:
                     now,
                     self._steps,
                     self._passes,
-                    *batch.span,
+                    start,
+                    end,
                     result.outcomes,
-                    sum(result.call_ns),
+                    duration,
                     gap,
                 )
             )
-        self._busy_ns += now - began
+        self._busy_ns += now - began_ns
         if result is not None and result.stop is not None:
             return [*events, *self._stop(result.stop.value, gone=result.stop is Stop.TARGET_GONE)]
+        if tripped is not None:
+            return [*events, *self._stop(tripped.reason, tripped.remedy)]
         if self._chooser.place.exhausted:
             events.extend(self._end_pass())
         return events
@@ -160,7 +219,14 @@ class Job:
 
     def hold(self) -> None:
         """Pause after the step it is in. May be said from any thread."""
-        self._enter(JobState.HELD)
+        if self.state is JobState.RUNNING:
+            self._enter(JobState.HELD)
+            if self._stepping.acquire(blocking=False):  # else the step that it is in does so at its end
+                try:
+                    self._paused = self._began_ns is not None
+                    self._flush()
+                finally:
+                    self._stepping.release()
 
     def _enter(self, state: JobState) -> None:
         """A state that ended is never left, whoever asks at the same moment."""
@@ -170,121 +236,110 @@ class Job:
 
     def cancel(self) -> list[Event]:
         """End here: what moved stays moved, what had no turn is not tried."""
-        if self.state.ended:
-            return []
-        return self._stop("cancelled", state=JobState.CANCELLED)
+        with self._stepping:
+            return [] if self.state.ended else self._stop("cancelled", state=JobState.CANCELLED)
 
-    def _new_chooser(self, ranges: list[tuple[int, int]]) -> ChooserAhead:
-        plan = self.plan
-        chooser = Chooser(self._backend, self._hold, plan.request, ranges, plan.huge_page_size, plan.page_size)
-        return ChooserAhead(chooser, self._backend.clock)
+    def retarget(self, plan: Plan) -> None:
+        """What has had no turn yet goes to another node; what moved stays where it is.
 
-    def _move(self, batch: Batch) -> BatchResult:
+        :param plan: of the same request with the other target
+        """
+        with self._stepping:
+            if self.state.ended or self.plan.undoes is not None:
+                return
+            rest = list(self._chooser.remaining())
+            self.plan = self._account.plan = plan
+            self._room = None if plan.request.reserve_bytes == 0 else Room(self._backend, plan.request)
+            self._chooser = self._new_chooser(rest)
+
+    def _new_chooser(self, ranges: Ranges | None) -> ChooserAhead:
+        return ChooserAhead(self._chooses(self._backend, self._hold, self.plan, ranges), self._backend.clock)
+
+    def _pages_of(self, batch: Batch) -> int:
+        even, page = batch.even, self.plan.page_size
+        return even.folios * (even.page_size // page) if even else int(batch.size_bytes.sum()) // page
+
+    def _move(self, batch: Batch, pages: int) -> BatchResult:
         """Move a batch and book it; pages that were booked before (busy in an earlier pass) are booked anew."""
-        result = move_batch(
-            self._backend,
-            self.plan.process.pid,
-            batch,
-            self.plan.page_size,
-            shared=self.request.shared,
-            threads=self.request.threads,
-        )
-        booked = self._take_from_again(batch)
-        self._book(result.outcomes, instead_of=booked)
-        # Replaced as one, since others may be reading it.
-        moved = self._moved.copy()
-        for way, pages in result.moved.items():
-            moved[way] = moved.get(way, 0) + pages
-        self._moved = moved
-        if len(result.left):
-            self._left.append(result.left.with_outcome(*_RETRIED))
+        plan, record = self.plan, self._record
+        if record is not None:
+            try:
+                record.intend(batch, pages)
+            except RefusedError:
+                self._account.leave(batch)
+                raise
+        self._call_since_ns = self._backend.clock.now_ns()
+        try:
+            result = move_batch(
+                self._backend,
+                plan.process.pid,
+                batch,
+                plan.page_size,
+                shared=self.request.shared,
+                threads=self.request.threads,
+            )
+        finally:
+            self._call_since_ns = None
+        if record is not None:
+            record.settle(result)
+        self._account.book(batch, result, pages)
+        if self._room is not None:
+            self._room.took(result.outcomes[Outcome.MOVED])
         self._steps += 1
         self._call_ns.append(sum(result.call_ns))
         return result
 
-    def _book(self, outcomes: OutcomeCounts, instead_of: OutcomeCounts | None = None) -> None:
-        chosen, booked = self._booked
-        if instead_of is not None:
-            chosen, booked = chosen - instead_of.total, booked - instead_of
-        self._booked = (chosen + outcomes.total, booked + outcomes)
-
-    def _take_from_again(self, batch: Batch) -> OutcomeCounts | None:
-        if not len(self._again):
-            return None
-        before = self._again.counts(self.plan.page_size)
-        self._again = self._again.without(batch.address, batch.end)
-        return before - self._again.counts(self.plan.page_size)
-
-    def _settle_passed_over(self, low: int) -> None:
-        """Pages that were busy and are not on a source any more are asked once more what became of them."""
-        if not len(self._again):
-            return
-        place = self._chooser.place
-        high = (1 << 64) - 1 if place.exhausted else place.cursor
-        lost = self._again.between(low, high)
-        if not len(lost):
-            return
-        page = self.plan.page_size
-        address = lost.addresses(page)
-        target = np.full(len(address), self.request.target, np.int32)
-        outcome = resolve(
-            self._backend, self.plan.process.pid, address, target, Outcome.BUSY, page, at_target=Outcome.ALREADY_THERE
-        )
-        settled = OutcomeCounts(np.bincount(outcome, minlength=len(Outcome)).astype(np.int64))
-        self._book(settled, instead_of=lost.counts(page))
-        still = address[outcome == Outcome.BUSY]
-        busy = np.full(len(still), Outcome.BUSY, np.int8)
-        self._left.append(LeftPages.of(still, still + np.uint64(page), busy))
-        self._again = self._again.without(lost.start, lost.end)
+    def _watch(self, batch: Batch, result: BatchResult) -> Finding | None:
+        """Whether the breaker says stop."""
+        breaker = self._breaker
+        self._sample.feed(batch, result)
+        tripped = breaker.after_batch(result.outcomes, again=self._passes > 1)
+        if tripped is None and breaker.wants_health(self._backend.clock.now_ns()):
+            health = self._backend.health() if isinstance(self._backend, TellsHealth) else None
+            bounced = self._sample.bounced(self._backend, self.plan.process.pid)
+            tripped = breaker.healthy(health, bounced)
+        return tripped
 
     def _pace(self, result: BatchResult, elapsed_ns: int) -> int:
-        if not self.pacer.steers:
-            return 0
         moved = result.outcomes[Outcome.MOVED] * self.plan.page_size
         pages = -(-result.outcomes.total // self.request.threads)
-        return self.pacer.after_batch(pages, max(result.call_ns), moved, elapsed_ns)
+        return self.pacer.after_batch(pages, max(result.call_ns), moved, elapsed_ns, len(result.call_ns))
 
     def _end_pass(self) -> list[Event]:
-        busy = LeftPages.joined(self._left)
-        self._left = []
-        pages = busy.counts(self.plan.page_size).total
-        retry = self.request.retry
-        again = pages > 0 and retry.again(self._passes, self._backend.clock.now_ns() - self._began_ns)
+        busy = self._account.end_pass()
+        pages = busy.pages(self.plan.page_size)
+        now, retry = self._backend.clock.now_ns(), self.request.retry
+        again = pages > 0 and retry.again(self._passes, now - (self._began_ns or 0))
         gap = retry.backoff_after(self._passes) if again else 0
-        events: list[Event] = [PassEnded(self.number, self._backend.clock.now_ns(), self._passes, pages, gap)]
+        events: list[Event] = [PassEnded(self.number, now, self._passes, pages, gap)]
         if again:
-            self._again = busy
+            self._account.look_again(busy)
             self._passes += 1
             self._chooser.close()
             self._chooser = self._new_chooser(busy.ranges())
             return events
         return [*events, *self._stop("done", state=JobState.DONE)]
 
-    def _stop(self, reason: str, *, state: JobState = JobState.STOPPED, gone: bool = False) -> list[Event]:
+    def _stop(
+        self, reason: str, remedy: str = "", *, state: JobState = JobState.STOPPED, gone: bool = False
+    ) -> list[Event]:
         if state is not JobState.DONE and self._passes == 1:
-            self._count_rest(gone=gone)
+            self._account.count_rest(self._hold, self._chooser.remaining(), gone=gone)
         if gone:
-            busy = LeftPages.joined([self._again, *self._left]).counts(self.plan.page_size)
-            self._book(OutcomeCounts.of({Outcome.GONE: busy.total}), instead_of=busy)
-        self.reason = reason
+            self._account.all_gone()
+        self.reason, self.remedy = reason, remedy
         self._enter(state)
         self._chooser.close()
         self._hold.close()
-        pid = self.plan.process.pid
-        return [JobEnded(self.number, pid, self._backend.clock.now_ns(), reason, self._booked[1])]
-
-    def _count_rest(self, *, gone: bool) -> None:
-        """Book what the job did not come to: counted where the process can still be seen, else from the plan."""
-        rest, outcome = 0, Outcome.NOT_TRIED
         try:
-            if not gone:
-                for runs in self._hold.page_runs(self._chooser.remaining()):
-                    wanted = from_sources(runs.node, self.request)
-                    rest += int(runs.size_bytes[wanted].sum()) // self.plan.page_size
-        except TargetGone:
-            gone = True
-        except RefusedError:
-            rest = max(0, self.plan.pages - self._booked[0])
-        if gone:
-            rest, outcome = max(0, self.plan.pages - self._booked[0]), Outcome.GONE
-        self._book(OutcomeCounts.of({outcome: rest}))
+            self._flush()
+        except RefusedError as error:
+            self.reason = f"{reason}; {error.message}" if state is not JobState.DONE else error.message
+        if self._record is not None:
+            self._record.unlock()
+        pid = self.plan.process.pid
+        return [JobEnded(self.number, pid, self._backend.clock.now_ns(), self.reason, self._account.ledger.outcomes)]
+
+    def _flush(self) -> None:
+        if self._record is not None:
+            self._record.flush(self.state.value, self.reason, self._account.ledger.outcomes)

@@ -26,8 +26,9 @@ from numamig.backends.base import (
     MovePagesReturn,
 )
 from numamig.errors import RefusedError, TargetGone
+from numamig.migrate.batch import Batch, Even
+from numamig.migrate.ledger import Ledger, Settled
 from numamig.migrate.left import LeftPages
-from numamig.migrate.select import Batch, Even
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.pages import PageRuns
 
@@ -52,13 +53,23 @@ class BatchResult(NamedTuple):
 
     outcomes: OutcomeCounts
     """Base pages; add up to those of the batch."""
-    moved: dict[tuple[int, int], int]
-    """(from, to) → base pages moved."""
+    settled: Settled | Even
+    """Each folio with its outcome; where they were all alike and all moved, what they have in common."""
     left: LeftPages
     """Pages that did not move, with their outcome."""
     call_ns: tuple[int, ...]
     """How long each moving call took."""
     stop: Stop | None
+
+    @property
+    def moved(self) -> dict[tuple[int, int], int]:
+        """(from, to) → base pages moved."""
+        ledger = Ledger([(0, 1 << 64)])
+        if isinstance(self.settled, Even):
+            ledger.book_even(self.settled, self.outcomes.total)
+        else:
+            ledger.book(self.settled)
+        return ledger.moved()
 
 
 def move_batch(
@@ -84,8 +95,7 @@ def move_batch(
 def _all_moved(even: Even, page_size: int, call_ns: int) -> BatchResult:
     """The account of a batch that went as it should, at a fraction of the cost."""
     pages = even.folios * (even.page_size // page_size)
-    moved = {(even.source, even.target): pages}
-    return BatchResult(OutcomeCounts.moved(pages), moved, LeftPages.none(), (call_ns,), None)
+    return BatchResult(OutcomeCounts.moved(pages), even, LeftPages.none(), (call_ns,), None)
 
 
 class _BatchMove:
@@ -238,24 +248,26 @@ class _BatchMove:
         batch, page = self._batch, self._page_size
         whole = ~self._apart
         pages = batch.size_bytes // page
-        counts = np.bincount(self._outcome[whole], weights=pages[whole], minlength=len(Outcome)).astype(np.int64)
-        moved = _ways(batch, pages, whole & (self._outcome == Outcome.MOVED))
-        stayed = whole & (self._outcome > Outcome.ALREADY_THERE)
-        left = [LeftPages.of(batch.address[stayed], batch.end[stayed], self._outcome[stayed])]
+        settled = Settled(batch.address, pages, batch.source, batch.target, self._outcome)
+        parts = [settled.only(whole)] if self._pieces else []
         for address, outcome, source, target in self._pieces:
-            counts += np.bincount(outcome, minlength=len(Outcome))
-            moved[source, target] = moved.get((source, target), 0) + int((outcome == Outcome.MOVED).sum())
-            stays = outcome > Outcome.ALREADY_THERE
-            left.append(LeftPages.of(address[stays], address[stays] + np.uint64(page), outcome[stays]))
-        return BatchResult(OutcomeCounts(counts), moved, LeftPages.joined(left), tuple(self._call_ns), self._stop)
+            count = len(address)
+            alike = np.ones(count, np.int64), np.full(count, source, np.int16), np.full(count, target, np.int32)
+            parts.append(Settled(address, *alike, outcome))
+        if parts:
+            settled = Settled.joined(parts)
+        counts = np.bincount(settled.outcome, weights=settled.pages, minlength=len(Outcome)).astype(np.int64)
+        return BatchResult(OutcomeCounts(counts), settled, _left(settled, page), tuple(self._call_ns), self._stop)
 
 
-def _ways(batch: Batch, pages: NDArray[np.int64], moved: NDArray[np.bool_]) -> dict[tuple[int, int], int]:
-    """(from, to) → base pages of the folios that moved."""
-    way = (batch.source.astype(np.int64) << 32) + batch.target
-    ways, place = np.unique(way[moved], return_inverse=True)
-    sums = np.bincount(place, weights=pages[moved], minlength=len(ways)).astype(np.int64)
-    return {(int(w) >> 32, int(w) & 0xFFFF_FFFF): int(n) for w, n in zip(ways, sums, strict=True)}
+def _left(settled: Settled, page_size: int) -> LeftPages:
+    """What did not move."""
+    stayed = settled.outcome > Outcome.ALREADY_THERE
+    if not stayed.any():
+        return LeftPages.none()
+    address = settled.address[stayed]
+    end = address + (settled.pages[stayed] * page_size).view(np.uint64)
+    return LeftPages.of(address, end, settled.outcome[stayed], settled.source[stayed], settled.target[stayed])
 
 
 def resolve(
@@ -300,7 +312,7 @@ def _not_visible(
     """Outcome of pages that move_pages calls absent: only the page readers and the map know better."""
     outcome = np.full(len(address), Outcome.UNMAPPED, np.int8)
     step = np.uint64(page_size)
-    ranges = LeftPages.of(address, address + step, outcome).ranges()
+    ranges = _joined(address, address + step)
     try:
         for region in backend.regions(pid):
             outcome[(address >= np.uint64(region.start)) & (address < np.uint64(region.end))] = Outcome.ABSENT
@@ -315,3 +327,12 @@ def _not_visible(
         outcome[present] = Outcome.HINTED
         outcome[present & (seen.node[place] == target)] = at_target
     return outcome
+
+
+def _joined(start: NDArray[np.uint64], end: NDArray[np.uint64]) -> list[tuple[int, int]]:
+    """Ranges of pages in any order, neighbours in one."""
+    order = np.argsort(start)
+    start, end = start[order], end[order]
+    edges = np.flatnonzero(start[1:] != end[:-1]) + 1
+    first, last = np.concatenate(([0], edges)), np.concatenate((edges, [len(start)])) - 1
+    return list(zip(start[first].tolist(), end[last].tolist(), strict=True))

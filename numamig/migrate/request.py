@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from numamig.model.pages import Ranges
 from numamig.model.process import RegionKind
@@ -79,3 +81,22 @@ class Request:
     """Also processes that had better be left alone: pid 1, one's ancestors, real-time, virtual machines, devices."""
     threads: int = 1
     """Calls made at the same time in a step, each of ``batch_pages``."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON can hold it; ``from_dict`` reads it again."""
+        said = asdict(self)
+        said["kinds"] = sorted(kind.value for kind in self.kinds)
+        said["retry"]["mode"] = self.retry.mode.value
+        return said
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any]) -> Request:
+        """What ``as_dict`` said."""
+        values = dict(said)
+        retry = dict(values["retry"])
+        values["retry"] = Retry(**{**retry, "mode": RetryMode(retry["mode"])})
+        values["kinds"] = frozenset(map(RegionKind, values["kinds"]))
+        values["sources"] = None if values["sources"] is None else tuple(values["sources"])
+        within = values["within"]
+        values["within"] = None if within is None else [(start, end) for start, end in within]
+        return cls(**values)

@@ -39,6 +39,8 @@ class JobSnapshot:
     plan: Plan
     state: JobState
     reason: str
+    remedy: str
+    """What helps, where it ended early and something does."""
     chosen: int
     outcomes: OutcomeCounts
     moved: dict[tuple[int, int], int]
@@ -52,6 +54,10 @@ class JobSnapshot:
     batch_pages: int
     call_ns: tuple[int, ...]
     """Durations of the latest calls, oldest first."""
+    call_since_ns: int | None = None
+    """When the call began that the kernel has not answered yet, by the backend's clock; None between calls."""
+    budget_note: str = ""
+    """Why the latency budget cannot be held; "" where it can."""
 
     @property
     def request(self) -> Request:

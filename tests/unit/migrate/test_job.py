@@ -13,6 +13,7 @@ from numamig.backends.simulator.memory import HUGE_PAGES, PAGE, Flag
 from numamig.backends.simulator.process import Caller
 from numamig.errors import RefusedError, TargetGone, UsageError
 from numamig.migrate.job import Job
+from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
 from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request, Retry, RetryMode
@@ -26,7 +27,9 @@ NEVER = Retry(RetryMode.NEVER)
 
 
 def new_job(backend: SimulatorBackend, target: int = 1, **asked: object) -> Job:
-    return Job(1, backend, plan_request(backend, Request(PID, target, **asked)))  # type: ignore[arg-type]
+    """Without the default limit of calls per second, and with a record in a journal in memory."""
+    plan = plan_request(backend, Request(PID, target, **{"most_calls": None, **asked}))  # type: ignore[arg-type]
+    return Job(1, backend, plan, Recorder.open(backend).begin(plan))
 
 
 def finish(job: Job, backend: SimulatorBackend) -> JobSnapshot:
@@ -157,7 +160,7 @@ def test_a_paused_job_goes_on_where_it_was() -> None:
 def test_a_full_target_takes_what_fits() -> None:
     backend = machine(1 << 18, 250)
     (backing,) = add_process(backend, [0] * 1000)
-    done = finish(new_job(backend, batch_pages=100), backend)
+    done = finish(new_job(backend, reserve_bytes=0, batch_pages=100), backend)
     assert counts(done) == {"moved": 250, "no_room": 50, "not_tried": 700}
     assert (done.state, done.reason) == (JobState.STOPPED, "the target node is full")
     assert pages_by_node(backing) == {0: 750, 1: 250}

@@ -15,7 +15,8 @@ pages = st.dictionaries(st.integers(0, 60), st.sampled_from([Outcome.BUSY, Outco
 
 def build(of: dict[int, Outcome]) -> LeftPages:
     start = np.array(list(of), np.uint64) * np.uint64(PAGE)
-    return LeftPages.of(start, start + np.uint64(PAGE), np.array(list(of.values()), np.int8))
+    outcome = np.array(list(of.values()), np.int8)
+    return LeftPages.of(start, start + np.uint64(PAGE), outcome, outcome.astype(np.int16), outcome.astype(np.int32))
 
 
 def spread(left: LeftPages) -> dict[int, Outcome]:
@@ -42,9 +43,18 @@ def test_without(of: dict[int, Outcome], gone: dict[int, Outcome]) -> None:
     assert spread(build(of).without(other.start, other.end)) == {p: o for p, o in of.items() if p not in gone}
 
 
-@given(pages, st.integers(0, 60), st.integers(0, 60))
-def test_between(of: dict[int, Outcome], low: int, high: int) -> None:
-    assert spread(build(of).between(low * PAGE, high * PAGE)) == {p: o for p, o in of.items() if low <= p < high}
+@given(pages, pages)
+def test_within(of: dict[int, Outcome], wanted: dict[int, Outcome]) -> None:
+    other = build(wanted)
+    assert spread(build(of).within(other.start, other.end)) == {p: o for p, o in of.items() if p in wanted}
+
+
+@given(pages, st.integers(1, 20))
+def test_chunks_lose_nothing_and_are_small(of: dict[int, Outcome], most: int) -> None:
+    chunks = list(build(of).chunks(most, PAGE))
+    assert all(chunk.pages(PAGE) <= 2 * most for chunk in chunks)
+    assert {page: o for chunk in chunks for page, o in spread(chunk).items()} == of
+    assert sum(map(len, map(spread, chunks))) == len(of)
 
 
 @given(pages)

@@ -12,7 +12,7 @@ from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import HUGE_PAGES, PAGE, Flag
 from numamig.backends.simulator.process import Caller
 from numamig.migrate.mover import BatchResult, Stop, move_batch
-from numamig.migrate.select import Batch
+from numamig.migrate.batch import Batch
 from numamig.model.outcome import Outcome
 from tests.machines import PID, START, add_process, machine, pages_by_node
 

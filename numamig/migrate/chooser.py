@@ -1,0 +1,201 @@
+"""Just in time, and from the pages as they are at that moment: the next batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from numamig.backends.base import Backend, ClearsHints, Hold
+from numamig.migrate.batch import Batch, Even
+from numamig.migrate.ledger import Settled
+from numamig.migrate.plan import Plan
+from numamig.migrate.request import Request
+from numamig.migrate.select import from_sources
+from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges
+
+__all__ = ["Chooser", "Chooses", "Place", "choose_by_plan"]
+
+_WIDEST_LOOK = 256 << 20  # bytes looked at in one go while searching through sparse memory
+
+
+class Place(NamedTuple):
+    """How far a chooser has come."""
+
+    cursor: int
+    """Everything below has been chosen, or was passed over."""
+    exhausted: bool
+    next_range: int = 0
+    """The first range that is not behind the cursor."""
+
+
+class Chooses(Protocol):
+    """What hands out the batches of one pass."""
+
+    place: Place
+    passed: Settled | None
+    """Pages that the last batch passed over because their outcome is known already; None: there were none."""
+
+    @property
+    def remaining(self) -> Ranges:
+        """What no batch has come to."""
+        ...
+
+    def next_batch(self, most_pages: int) -> Batch:
+        """At most ``most_pages`` base pages (but at least one folio); may be empty, and is at the end.
+
+        :raises TargetGone: the process ended.
+        """
+        ...
+
+
+def choose_by_plan(backend: Backend, hold: Hold, plan: Plan, ranges: Ranges | None) -> Chooses:
+    """Chooses from the pages as they are, those that the plan's request means.
+
+    :param ranges: only there; None: wherever the plan says
+    """
+    where = plan.ranges if ranges is None else ranges
+    return Chooser(backend, hold, plan.request, where, plan.huge_page_size, plan.page_size)
+
+
+class Chooser:
+    """Walks the ranges of a pass and hands out one batch after the other, from the pages as they are at that moment."""
+
+    def __init__(
+        self, backend: Backend, hold: Hold, request: Request, ranges: Ranges, huge_page_size: int, page_size: int
+    ) -> None:
+        self._backend = backend
+        self._hold = hold
+        self._request = request
+        self._ranges = list(ranges)
+        self._huge = huge_page_size or page_size  # a machine without huge pages has no larger unit
+        self._page_size = page_size
+        self._look_bytes = 0
+        self._clears = True
+        """Nothing has refused yet to clear marks of NUMA balancing."""
+        self.passed: Settled | None = None
+        self.place = Place(ranges[0][0] if ranges else 0, not ranges)
+
+    @property
+    def remaining(self) -> list[tuple[int, int]]:
+        """What has not been looked at yet."""
+        return [] if self.place.exhausted else list(self._ahead())
+
+    def next_batch(self, most_pages: int) -> Batch:
+        """At most ``most_pages`` base pages (but at least one folio); an empty batch when the ranges are exhausted.
+
+        :raises TargetGone: the process ended.
+        """
+        wanted = most_pages * self._page_size
+        parts: list[PageRuns] = []
+        found = 0
+        self._look_bytes = max(wanted, self._look_bytes // 2)
+        while found < wanted and not self.place.exhausted:
+            window = self._window()
+            runs = self._look(window)
+            even = self._even(runs, wanted) if not parts else None
+            if even is not None:
+                self._advance(even.end if even.folios < int(runs.count[0]) else window[-1][1])
+                return Batch.of(even)
+            runs = _each_once(runs[from_sources(runs.node, self._request)], self.place.cursor)
+            runs, stop = self._cut(runs, wanted - found, first=not parts)
+            if len(runs):
+                parts.append(runs)
+                found += int(runs.size_bytes.sum())
+            self._advance(window[-1][1] if stop is None else stop)
+            if stop is not None:
+                break
+            self._look_bytes = min(self._look_bytes * 2, max(_WIDEST_LOOK, wanted))
+        address, size, node = PageRuns.concatenate(parts).folios()
+        return Batch(address, size, node, np.full(len(address), self._request.target, np.int32))
+
+    def _even(self, runs: PageRuns, wanted: int) -> Even | None:
+        """The batch where all that was seen is one run, which has enough; None where it takes more to say."""
+        if len(runs) != 1:
+            return None
+        request = self._request
+        start, size, node = int(runs.address[0]), int(runs.page_size[0]), int(runs.node[0])
+        count = min(int(runs.count[0]), wanted // size)
+        meant = node != request.target and node >= 0 and (request.sources is None or node in request.sources)
+        if not meant or start < self.place.cursor or count * size < wanted:
+            return None
+        return Even(start, size, count, node, request.target)
+
+    def _look(self, window: Ranges) -> PageRuns:
+        """The pages as they are; where only some nodes are to be emptied, marks that hide the node are cleared."""
+        pid = self._request.pid
+        runs = PageRuns.concatenate(self._hold.page_runs(window))
+        if self._request.sources is None or not self._clears or not isinstance(self._backend, ClearsHints):
+            return runs
+        hidden = runs[runs.node == UNKNOWN_NODE]
+        if not len(hidden):
+            return runs
+        self._clears = self._backend.clear_hints(pid, hidden.folios()[0])
+        return PageRuns.concatenate(self._hold.page_runs(window)) if self._clears else runs
+
+    def _ahead(self) -> Iterator[tuple[int, int]]:
+        """What lies ahead of the cursor, without a copy of it all."""
+        for number in range(self.place.next_range, len(self._ranges)):
+            start, end = self._ranges[number]
+            yield max(start, self.place.cursor), end
+
+    def _window(self) -> list[tuple[int, int]]:
+        """The next ``look_bytes`` of the ranges; no huge page is cut in two."""
+        low = max(self._ranges[self.place.next_range][0], self.place.cursor)
+        high = -(-(low + self._look_bytes) // self._huge) * self._huge
+        if high <= self._ranges[self.place.next_range][1]:
+            return [(low, high)]
+        window: list[tuple[int, int]] = []
+        left = self._look_bytes
+        for start, end in self._ahead():
+            stop = min(end, -(-(start + left) // self._huge) * self._huge)
+            window.append((start, stop))
+            left -= stop - start
+            if left <= 0:
+                break
+        return window
+
+    def _cut(self, runs: PageRuns, wanted: int, *, first: bool) -> tuple[PageRuns, int | None]:
+        """The first ``wanted`` bytes of the runs in whole folios, and the address where it was cut, if it was."""
+        size = runs.size_bytes
+        if int(size.sum()) <= wanted:
+            return runs, None
+        total = np.cumsum(size)
+        last = int(np.searchsorted(total, wanted, side="right"))
+        before = int(total[last - 1]) if last else 0
+        page_size = int(runs.page_size[last])
+        fitting = (wanted - before) // page_size
+        if first and last == 0:
+            fitting = max(1, fitting)
+        kept = runs[slice(0, last + (1 if fitting else 0))]
+        stop = max(self.place.cursor, int(runs.address[last]) + fitting * page_size)
+        if fitting:
+            kept.count[-1] = fitting
+        return kept, stop
+
+    def _advance(self, address: int) -> None:
+        number = self.place.next_range
+        while number < len(self._ranges) and self._ranges[number][1] <= address:
+            number += 1
+        exhausted = number == len(self._ranges)
+        self.place = Place(address if exhausted else max(address, self._ranges[number][0]), exhausted, number)
+
+
+def _each_once(runs: PageRuns, cursor: int) -> PageRuns:
+    """The folios that reach beyond the cursor, none of them twice.
+
+    A run may begin below the cursor (a huge page does not end where a range does), and two ranges within one huge
+    page both show it.
+    """
+    if not len(runs) or (runs.address[0] >= cursor and (runs.address[1:] >= runs.end[:-1]).all()):
+        return runs
+    before = np.maximum.accumulate(np.concatenate(([np.uint64(cursor)], runs.end[:-1])))
+    behind = np.where(before > runs.address, before - runs.address, np.uint64(0)).astype(np.int64)
+    # What an earlier run has shown is left out, also where it ends within a folio; at the cursor such a folio is kept.
+    shown = before > np.uint64(cursor)
+    skip = np.minimum(runs.count, np.where(shown, -(-behind // runs.page_size), behind // runs.page_size))
+    kept = PageRuns(
+        runs.address + (skip * runs.page_size).view(np.uint64), runs.page_size, runs.count - skip, runs.node
+    )
+    return kept[kept.count > 0]

@@ -1,0 +1,1 @@
+"""What was moved from where: written before it is done, read by undo, resume and the list of jobs."""

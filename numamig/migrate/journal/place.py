@@ -1,0 +1,75 @@
+"""Where the journal is: a directory of the user's own, that nobody else can read or put anything into."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from numamig.errors import JournalError
+
+__all__ = ["open_private", "state_directory"]
+
+
+def state_directory(environment: Mapping[str, str] = os.environ, *, create: bool = True) -> Path:
+    """``$XDG_STATE_HOME/numamig``, 0700, made where it does not exist yet. Source: XDG Base Directory Specification.
+
+    :raises JournalError: it is a symbolic link, no directory, or somebody else's.
+    """
+    base = Path(environment.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():
+        base = Path(environment.get("HOME") or Path.home()) / ".local" / "state"
+    place = base / "numamig"
+    try:
+        if create:
+            base.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                place.mkdir(mode=0o700)
+        found = place.lstat()
+        _demand_own(place, found, stat.S_ISDIR, "directory")
+        if found.st_mode & 0o077:
+            place.chmod(0o700)
+    except OSError as error:
+        raise JournalError(
+            f"no journal can be kept in {place}: {error.strerror}",
+            hint="nothing is moved without one: set XDG_STATE_HOME to a directory that can be written",
+        ) from None
+    return place
+
+
+def open_private(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
+    """A descriptor of a file of the user's own, 0600; closed on exec.
+
+    :raises JournalError: it is a symbolic link, no file, or somebody else's; or cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if path.is_symlink():
+            raise _foreign(path, "is a symbolic link") from None
+        raise JournalError(f"{path}: {error.strerror}", hint="nothing is moved without a journal") from None
+    try:
+        found = os.fstat(descriptor)
+        _demand_own(path, found, stat.S_ISREG, "file")
+        if found.st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _demand_own(path: Path, found: os.stat_result, is_kind: object, kind: str) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise _foreign(path, "is a symbolic link")
+    assert callable(is_kind)
+    if not is_kind(found.st_mode):
+        raise _foreign(path, f"is no {kind}")
+    if found.st_uid != os.geteuid():
+        raise _foreign(path, f"belongs to user id {found.st_uid}, not to you")
+
+
+def _foreign(path: Path, why: str) -> JournalError:
+    return JournalError(f"{path} {why}", hint="nothing is written there: remove it, or set XDG_STATE_HOME")

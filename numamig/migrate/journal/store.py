@@ -1,0 +1,250 @@
+"""The journal: an SQLite file that says of every job what it was going to move, and what became of it.
+
+A batch is written before its call, and its result after it: with the next batch, or when the job pauses. A process that
+is killed between the two leaves a batch without a result, which says that any part of it may have moved.
+
+WAL with synchronous=NORMAL: nothing waits for the disk after each batch, since pages do not outlive a boot either; what
+was committed survives the end of the process, however it comes. Source: sqlite.org/wal.html ("Performance").
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numamig.errors import JournalError, UsageError
+from numamig.migrate.journal.place import open_private
+from numamig.model.outcome import Outcome, OutcomeCounts
+from numamig.model.process import MemoryImage
+
+__all__ = ["BatchEntry", "JobEntry", "Journal"]
+
+_VERSION = 1
+_KEPT_S = 30 * 24 * 3600.0
+"""Of jobs that ended, or that belong to another boot."""
+_SCHEMA = """
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    undoes INTEGER REFERENCES job (id),
+    backend TEXT NOT NULL, machine TEXT NOT NULL, host TEXT NOT NULL, login_uid INTEGER, uid INTEGER NOT NULL,
+    boot TEXT NOT NULL, pid INTEGER NOT NULL, start_time INTEGER NOT NULL, device INTEGER NOT NULL,
+    inode INTEGER NOT NULL, layout TEXT NOT NULL, name TEXT NOT NULL,
+    page_size INTEGER NOT NULL, planned INTEGER NOT NULL, request TEXT NOT NULL, regions TEXT NOT NULL,
+    state TEXT NOT NULL, reason TEXT NOT NULL, outcomes TEXT NOT NULL, created REAL NOT NULL, changed REAL NOT NULL
+);
+CREATE TABLE batch (
+    job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL, intended BLOB NOT NULL, left BLOB, pages INTEGER NOT NULL, call_ns INTEGER,
+    PRIMARY KEY (job, number)
+) WITHOUT ROWID;
+CREATE TABLE act (
+    at REAL NOT NULL, job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    what TEXT NOT NULL, host TEXT NOT NULL, login_uid INTEGER, uid INTEGER NOT NULL
+);
+CREATE INDEX act_of_job ON act (job);
+"""
+_COLUMNS = (
+    "id, kind, undoes, backend, machine, host, login_uid, uid, boot, pid, start_time, device, inode, layout, name,"
+    " page_size, planned, request, regions, state, reason, outcomes, created, changed"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobEntry:
+    """A job as the journal has it."""
+
+    id: int
+    kind: str
+    """ "move" or "undo"."""
+    undoes: int | None
+    """The job that an undo takes back."""
+    backend: str
+    machine: str
+    host: str
+    login_uid: int | None
+    """Who logged in, whatever rights were taken since; None where the kernel does not tell."""
+    uid: int
+    image: MemoryImage
+    name: str
+    page_size: int
+    planned: int
+    """Base pages of the plan."""
+    request: Mapping[str, Any]
+    regions: tuple[tuple[int, int, str, str], ...]
+    """(start, end, kind, path) of what was selected."""
+    state: str
+    reason: str
+    outcomes: OutcomeCounts
+    created: float
+    """Seconds since 1970, as is ``changed``."""
+    changed: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """A batch as the journal has it."""
+
+    number: int
+    intended: bytes
+    left: bytes | None
+    """What did not move; None where nobody lived to write it."""
+
+
+class Journal:
+    """Open for reading and writing; any thread may ask, one at a time gets an answer.
+
+    :param path: None for one in memory, for machines that do not outlive this process
+    :raises JournalError: it cannot be opened, is somebody else's, or of a later version.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        if path is not None:
+            os.close(open_private(path))
+        with self._errors():
+            name = ":memory:" if path is None else str(path)
+            self._db = sqlite3.connect(name, timeout=10.0, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA foreign_keys=ON")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            if path is not None:
+                self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                self._db.execute("PRAGMA journal_mode=WAL")
+            self._prepare()
+
+    def _prepare(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > _VERSION:
+            raise JournalError(
+                f"{self.path} was written by a later numamig (format {version})", hint="use that, or move the file away"
+            )
+        if version == 0:
+            with self.transaction():
+                (version,) = self._db.execute("PRAGMA user_version").fetchone()  # somebody may have been quicker
+                if version == 0:
+                    for statement in _SCHEMA.split(";"):
+                        self._db.execute(statement)
+                    self._db.execute(f"PRAGMA user_version={_VERSION}")
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"the journal {self.path or 'in memory'} cannot be used: {error}",
+                hint="nothing is moved without it: free some space, move the file away, or set XDG_STATE_HOME",
+            ) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing.
+
+        :raises JournalError: it could not be written.
+        """
+        with self._lock, self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def new_job(self, columns: Mapping[str, object]) -> int:
+        """A job that has not begun; its number, which no other job ever had."""
+        now = time.time()
+        values = {"state": "held", "reason": "", "outcomes": "{}", "created": now, "changed": now, **columns}
+        with self.transaction() as db:
+            names, marks = ", ".join(values), ", ".join("?" * len(values))
+            cursor = db.execute(f"INSERT INTO job ({names}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
+            assert cursor.lastrowid is not None
+            return cursor.lastrowid
+
+    def jobs(self, boot: str | None = None) -> list[JobEntry]:
+        """All that there are, or those of one boot of one machine; the oldest first."""
+        with self._lock, self._errors():
+            where, values = ("", ()) if boot is None else ("WHERE boot = ?", (boot,))
+            rows = self._db.execute(f"SELECT {_COLUMNS} FROM job {where} ORDER BY id", values).fetchall()  # noqa: S608
+        return [_job(row) for row in rows]
+
+    def job(self, number: int) -> JobEntry:
+        """
+        :raises UsageError: there is none.
+        """
+        with self._lock, self._errors():
+            row = self._db.execute(f"SELECT {_COLUMNS} FROM job WHERE id = ?", (number,)).fetchone()  # noqa: S608
+        if row is None:
+            raise UsageError(f"there is no job {number} in the journal", hint="numamig jobs lists them")
+        return _job(row)
+
+    def batch_numbers(self, job: int) -> range:
+        """From the first to the last."""
+        with self._lock, self._errors():
+            first, last = self._db.execute(
+                "SELECT min(number), max(number) FROM batch WHERE job = ?", (job,)
+            ).fetchone()
+        return range(0) if first is None else range(first, last + 1)
+
+    def batch(self, job: int, number: int) -> BatchEntry | None:
+        """None where there is none with that number."""
+        with self._lock, self._errors():
+            row = self._db.execute(
+                "SELECT number, intended, left FROM batch WHERE job = ? AND number = ?", (job, number)
+            ).fetchone()
+        return None if row is None else BatchEntry(*row)
+
+    def size_bytes(self, job: int) -> int:
+        """What the batches of a job take."""
+        with self._lock, self._errors():
+            (size,) = self._db.execute(
+                "SELECT sum(length(intended) + ifnull(length(left), 0) + 24) FROM batch WHERE job = ?", (job,)
+            ).fetchone()
+        return size or 0
+
+    def acts(self, job: int) -> list[tuple[float, str, str, int | None, int]]:
+        """(at, what, host, login uid, uid) of everything that was done about a job."""
+        with self._lock, self._errors():
+            return self._db.execute(
+                "SELECT at, what, host, login_uid, uid FROM act WHERE job = ? ORDER BY rowid", (job,)
+            ).fetchall()
+
+    def prune(self, older_than_s: float = _KEPT_S, now: float | None = None) -> int:
+        """Forget jobs that nothing was done about for so long; how many."""
+        before = (time.time() if now is None else now) - older_than_s
+        with self.transaction() as db:
+            count = db.execute("DELETE FROM job WHERE changed < ?", (before,)).rowcount
+        if count and self.path is not None:
+            with self._lock, self._errors():
+                self._db.execute("PRAGMA incremental_vacuum")
+        return count
+
+
+def _job(row: tuple[Any, ...]) -> JobEntry:
+    said = dict(zip(_COLUMNS.replace(" ", "").split(","), row, strict=True))
+    image = MemoryImage(
+        said.pop("boot"),
+        said.pop("pid"),
+        said.pop("start_time"),
+        (said.pop("device"), said.pop("inode")),
+        tuple(json.loads(said.pop("layout"))),
+    )
+    said["request"] = json.loads(said["request"])
+    said["regions"] = tuple(tuple(each) for each in json.loads(said["regions"]))
+    counts = json.loads(said["outcomes"])
+    said["outcomes"] = OutcomeCounts.of({outcome: counts.get(outcome.key, 0) for outcome in Outcome})
+    return JobEntry(image=image, **said)

@@ -1,0 +1,44 @@
+"""How much may still go to a node: every step leaves its reserve free, without asking the machine at every step."""
+
+from __future__ import annotations
+
+from numamig.backends.base import Backend
+from numamig.migrate.request import Request
+from numamig.migrate.reserve import reserve_bytes
+
+__all__ = ["Room"]
+
+_KEEPS_NS = 200_000_000
+"""Others allocate too: so long is a look believed, and for half of what it showed."""
+
+
+class Room:
+    """Of one node. One thread asks."""
+
+    def __init__(self, backend: Backend, request: Request) -> None:
+        self._backend = backend
+        self._request = request
+        topology = backend.topology()
+        node = topology.node(request.target)
+        self._total = node.total_bytes if node is not None else 0
+        self._page_size = topology.page_size
+        self._looked_ns: int | None = None
+        self._left = 0
+        """Bytes that may be moved there before it is looked at again."""
+        self._seen = 0
+
+    def pages(self, wanted: int) -> int:
+        """How many base pages of so many may go there now."""
+        asked = wanted * self._page_size
+        now = self._backend.clock.now_ns()
+        if self._looked_ns is None or now - self._looked_ns > _KEEPS_NS or self._left < max(asked, self._seen // 2):
+            counters = self._backend.node_counters()
+            watermarks = counters.watermarks.get(self._request.target)
+            free = counters.free_bytes.get(self._request.target, 0)
+            self._left = self._seen = max(0, free - reserve_bytes(self._request, self._total, watermarks))
+            self._looked_ns = now
+        return min(wanted, self._left // self._page_size)
+
+    def took(self, pages: int) -> None:
+        """So many were moved there."""
+        self._left -= pages * self._page_size
