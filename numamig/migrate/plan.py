@@ -6,30 +6,18 @@ from dataclasses import dataclass
 
 from numamig.backends.base import Backend
 from numamig.errors import RefusedError
-from numamig.migrate.preflight import check
+from numamig.migrate.estimate import Estimate, estimate
+from numamig.migrate.preflight import Seen, look
+from numamig.migrate.preflight.pages import sharing
+from numamig.migrate.preflight.room import hugetlb_room, memory_room, thp_room
+from numamig.migrate.preflight.standing import pinned
 from numamig.migrate.request import Request
-from numamig.migrate.select import select_regions
 from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Process, Region
-from numamig.model.topology import Topology
-from numamig.observe.placement import count_ranges
+from numamig.units import format_duration
 
 __all__ = ["Plan", "Seen", "look", "make_plan", "plan_request"]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What was seen of a process and its machine when a plan was made."""
-
-    process: Process
-    topology: Topology
-    selected: tuple[tuple[Region, int, int], ...]
-    """(region, start, end) of each part that the request means."""
-    bytes_by_node: dict[int, int]
-    """Within the selected parts."""
-    findings: tuple[Finding, ...]
-    """What only the machine could tell: rights, room, balancing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +38,10 @@ class Plan:
     findings: tuple[Finding, ...]
     selected: tuple[Region, ...] = ()
     """The region that each of ``ranges`` is a part of."""
+    estimate_ns: int | None = None
+    """How long it will take, without retries; None where that cannot be told."""
+    estimated_stall_ns: int | None = None
+    """The longest that somebody waits who touches a page under migration; None where that cannot be told."""
     undoes: int | None = None
     """The job that this takes back: then pages go where they came from, and ``request.target`` is that of most."""
 
@@ -84,37 +76,51 @@ class Plan:
             "bytes": self.bytes,
             "bytes_by_node": {str(node): count for node, count in sorted(self.bytes_by_node.items())},
             "batch_pages": request.batch_pages,
+            "estimate_seconds": _seconds(self.estimate_ns),
+            "estimated_stall_seconds": _seconds(self.estimated_stall_ns),
             "findings": [finding.as_dict() for finding in self.findings],
         }
 
 
-def look(backend: Backend, request: Request) -> Seen:
-    """See what a plan needs to know.
-
-    :raises TargetGone: there is no such process.
-    :raises RefusedError: it is a kernel thread, or the caller may not look.
-    """
-    process, findings = check(backend, request)
-    selected = select_regions(backend.regions(request.pid), request)
-    counted = count_ranges(backend, request.pid, [(start, end) for _, start, end in selected])
-    return Seen(process, backend.topology(), tuple(selected), counted, tuple(findings))
+def _seconds(duration_ns: int | None) -> float | None:
+    return None if duration_ns is None else round(duration_ns / 1e9, 9)
 
 
 def make_plan(seen: Seen, request: Request) -> Plan:
     """The plan that follows from what is seen and what is asked: a pure function of both."""
-    wanted = sum(count for node, count in seen.bytes_by_node.items() if _is_source(node, request))
-    findings = list(seen.findings)
-    target = seen.topology.node(request.target)
-    if target is not None and wanted > target.free_bytes:
-        findings.append(
-            Finding(
-                "room",
-                Severity.WARNING,
-                f"node {request.target} has {target.free_bytes >> 20} MiB free, {wanted >> 20} MiB are to move there",
-                "what fits is moved, the rest is accounted for; choose less, or another node",
-            )
-        )
-    hidden = seen.bytes_by_node.get(UNKNOWN_NODE, 0)
+    tally, page = seen.tally, seen.topology.page_size
+    expected = None
+    if all(size in seen.costs for size in tally.folios):
+        expected = estimate(tally.folios, seen.costs, request, page)
+    return Plan(
+        request=request,
+        process=seen.process,
+        ranges=tuple((start, end) for _, start, end in seen.selected),
+        regions=len(seen.selected),
+        bytes_by_node=dict(tally.bytes_by_node),
+        pages=tally.wanted_bytes // page,
+        page_size=page,
+        huge_page_size=seen.topology.huge_page_size,
+        findings=(*seen.findings, *_findings(seen, request), *_expectations(expected, seen, request)),
+        selected=tuple(region for region, _, _ in seen.selected),
+        estimate_ns=None if expected is None else expected.duration_ns,
+        estimated_stall_ns=None if expected is None else expected.stall_ns,
+    )
+
+
+def _findings(seen: Seen, request: Request) -> list[Finding]:
+    """What speaks against it, or does not."""
+    tally = seen.tally
+    wanted = tally.wanted_bytes
+    findings: list[Finding] = []
+    if wanted:
+        findings += memory_room(seen.topology, seen.counters, request, wanted - tally.hugetlb_bytes)
+        findings += hugetlb_room(seen.counters, request, tally)
+        findings += thp_room(seen.topology, seen.huge_room, request, tally)
+        if seen.shared is not None:
+            findings.append(sharing(seen.shared, request))
+        findings += pinned(seen.hazards, wanted)
+    hidden = tally.bytes_by_node.get(UNKNOWN_NODE, 0)
     if hidden and request.sources is not None:
         findings.append(
             Finding(
@@ -133,24 +139,35 @@ def make_plan(seen: Seen, request: Request) -> Plan:
                 "numamig map PID shows where it is",
             )
         )
-    return Plan(
-        request=request,
-        process=seen.process,
-        ranges=tuple((start, end) for _, start, end in seen.selected),
-        regions=len(seen.selected),
-        bytes_by_node=dict(seen.bytes_by_node),
-        pages=wanted // seen.topology.page_size,
-        page_size=seen.topology.page_size,
-        huge_page_size=seen.topology.huge_page_size,
-        findings=tuple(findings),
-        selected=tuple(region for region, _, _ in seen.selected),
+    return findings
+
+
+def _expectations(expected: Estimate | None, seen: Seen, request: Request) -> list[Finding]:
+    """How long it will take, and whether a budget can be held."""
+    if expected is None:
+        return []
+    limits = {"rate": "; the rate decides", "calls": f"; the limit of {request.most_calls} calls a second decides"}
+    calls = "1 call" if expected.calls == 1 else f"{expected.calls:,} calls"
+    pages = "1 page" if expected.batch_pages == 1 else f"{expected.batch_pages:,} pages"
+    words = (
+        f"about {format_duration(expected.duration_ns)} in {calls} of {pages}{limits.get(expected.limit, '')}; who "
+        f"touches a page under migration waits up to {format_duration(expected.stall_ns)} "
+        f"({'rough estimate' if seen.rough else 'estimate'})"
     )
+    found = [Finding("estimate", Severity.OK, words)]
+    if request.budget_ns is not None and expected.least_call_ns > request.budget_ns:
+        found.append(
+            Finding(
+                "budget",
+                Severity.WARNING,
+                f"a call for a single folio takes about {format_duration(expected.least_call_ns)}: a budget of "
+                f"{format_duration(request.budget_ns)} cannot be held",
+                "a larger --budget; a lower --rate or fewer --calls leave longer pauses in between",
+            )
+        )
+    return found
 
 
 def plan_request(backend: Backend, request: Request) -> Plan:
     """``look`` and ``make_plan`` in one."""
     return make_plan(look(backend, request), request)
-
-
-def _is_source(node: int, request: Request) -> bool:
-    return node != request.target and (request.sources is None or node in request.sources)

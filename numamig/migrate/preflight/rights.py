@@ -1,4 +1,4 @@
-"""What will stop a job, found out before it starts."""
+"""Whether there is such a node, such a process, and the right to move pages of it: what raises where it is not so."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 from numamig.backends.base import MPOL_MF_MOVE_ALL, Backend, TellsProcessFacts
 from numamig.errors import RefusedError, TargetGone, UsageError
 from numamig.migrate.request import Request
-from numamig.model.finding import Finding, Severity
 from numamig.model.nodeset import format_nodeset
-from numamig.model.process import Process, ProcessFacts
+from numamig.model.process import Process
 
-__all__ = ["check", "demand_node", "demand_process", "demand_shared"]
+__all__ = ["demand_node", "demand_nodes", "demand_process", "demand_shared"]
 
 
 def demand_node(backend: Backend, node: int) -> None:
@@ -26,6 +25,18 @@ def demand_node(backend: Backend, node: int) -> None:
             f"node {node} does not exist or has no memory",
             hint=f"nodes with memory here: {format_nodeset(available)}",
             node=node,
+        )
+
+
+def demand_nodes(backend: Backend, request: Request) -> None:
+    """
+    :raises UsageError: the target or a source is none of this machine's memory nodes, or they are one and the same.
+    """
+    for node in (request.target, *(request.sources or ())):
+        demand_node(backend, node)
+    if request.sources is not None and set(request.sources) <= {request.target}:
+        raise UsageError(
+            f"from and to are the same node {request.target}", hint="name another node", node=request.target
         )
 
 
@@ -84,49 +95,3 @@ def demand_shared(backend: Backend, pid: int) -> None:
             pid=pid,
             errno=errno.EPERM,
         )
-
-
-def check(backend: Backend, request: Request) -> tuple[Process, list[Finding]]:
-    """The process, and what speaks for and against moving its pages.
-
-    :raises UsageError: the target or a source node is none of this machine's memory nodes.
-    :raises TargetGone: there is no such process.
-    :raises RefusedError: kernel thread, no rights to the process, or none to move shared pages.
-    """
-    for node in (request.target, *(request.sources or ())):
-        demand_node(backend, node)
-    if request.sources is not None and set(request.sources) <= {request.target}:
-        raise UsageError(
-            f"from and to are the same node {request.target}", hint="name another node", node=request.target
-        )
-    process = demand_process(backend, request.pid)
-    findings = [Finding("rights", Severity.OK, f"pages of pid {request.pid} may be moved")]
-    if request.shared:
-        demand_shared(backend, request.pid)
-    if isinstance(backend, TellsProcessFacts):
-        findings.append(_cpuset(backend.process_facts(request.pid), request.target))
-    if backend.capabilities.balancing:
-        findings.append(
-            Finding(
-                "balancing",
-                Severity.WARNING,
-                "NUMA balancing is on: it may move pages back, and on some kernels hides marked pages from move_pages",
-                "sysctl kernel.numa_balancing=0, or bind the process's memory policy",
-            )
-        )
-    return process, findings
-
-
-def _cpuset(facts: ProcessFacts, target: int) -> Finding:
-    """An error where the target is outside: the kernel refuses the whole call, whoever makes it (EACCES)."""
-    allowed = facts.mems_allowed
-    if allowed is None or target in allowed:
-        return Finding("cpuset", Severity.OK, f"the cpuset of pid {facts.process.pid} allows node {target}")
-    group = f" of its control group {facts.cgroup}" if facts.cgroup else ""
-    return Finding(
-        "cpuset",
-        Severity.ERROR,
-        f"the cpuset of pid {facts.process.pid} allows nodes {format_nodeset(allowed)} only: none of its pages may be "
-        f"moved to node {target}, not even by root",
-        f"move to one of nodes {format_nodeset(allowed)}, or add {target} to cpuset.mems{group}",
-    )
