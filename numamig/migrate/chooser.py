@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from numamig.migrate.request import Request
 from numamig.migrate.select import from_sources
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges
 
-__all__ = ["Chooser", "Chooses", "Place", "choose_by_plan"]
+__all__ = ["Chooser", "Chooses", "ChoosesFor", "Place", "choose_by_plan"]
 
 _WIDEST_LOOK = 256 << 20  # bytes looked at in one go while searching through sparse memory
 
@@ -48,6 +48,10 @@ class Chooses(Protocol):
         :raises TargetGone: the process ended.
         """
         ...
+
+
+ChoosesFor = Callable[[Backend, Hold, Plan, Ranges | None], Chooses]
+"""Makes what chooses the batches of a pass: (backend, hold, plan, ranges that it is about or None for all)."""
 
 
 def choose_by_plan(backend: Backend, hold: Hold, plan: Plan, ranges: Ranges | None) -> Chooses:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 
 from numamig.backends.base import Backend, Hold, TellsHealth
 from numamig.errors import RefusedError, TargetGone
@@ -17,7 +16,7 @@ from numamig.migrate.account import Account
 from numamig.migrate.ahead import ChooserAhead
 from numamig.migrate.batch import Batch
 from numamig.migrate.breaker import Breaker, Limits, MovedSample
-from numamig.migrate.chooser import Chooses, choose_by_plan
+from numamig.migrate.chooser import ChoosesFor, choose_by_plan
 from numamig.migrate.journal.record import JobRecord
 from numamig.migrate.ledger import LedgerRow
 from numamig.migrate.lost import Lost
@@ -33,12 +32,9 @@ from numamig.model.finding import Finding, Severity
 from numamig.model.outcome import Outcome
 from numamig.model.pages import Ranges
 
-__all__ = ["ChoosesFor", "Job"]
+__all__ = ["Job"]
 
 _TREND = 120  # batches kept for the plots
-
-ChoosesFor = Callable[[Backend, Hold, Plan, Ranges | None], Chooses]
-"""Makes what chooses the batches of a pass: (backend, hold, plan, ranges that it is about or None for all)."""
 
 
 class Job:

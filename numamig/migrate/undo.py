@@ -1,8 +1,8 @@
 """Taking a job back: its pages go where they came from, in steps and with the same account as any other job.
 
-What to take back is read from the journal, batch by batch and the last one first. What had a result is known; of a batch
-without one (its process was killed in the middle) any part may have moved, and the pages themselves say which did. Pages
-are chosen as they are now: who has moved them since, or freed them, is seen and accounted for.
+What to take back is read from the journal, batch by batch and the last one first. What had a result is known; of a
+batch without one (its process was killed in the middle) any part may have moved, and the pages themselves say which
+did. Pages are chosen as they are now: who has moved them since, or freed them, is seen and accounted for.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from numamig.backends.base import Backend, Hold
 from numamig.errors import RefusedError, TargetGone, UsageError
 from numamig.migrate.batch import Batch
-from numamig.migrate.chooser import Chooses, Place
-from numamig.migrate.journal.packing import unpack_batch, unpack_left
+from numamig.migrate.chooser import Chooses, ChoosesFor, Place
+from numamig.migrate.journal.packing import unpack_batch
 from numamig.migrate.journal.record import image_of
 from numamig.migrate.journal.store import JobEntry, Journal
 from numamig.migrate.ledger import Settled
+from numamig.migrate.origins import Origins, moved_by
 from numamig.migrate.plan import Plan
 from numamig.migrate.preflight import check
 from numamig.migrate.request import Request
@@ -43,46 +44,6 @@ class Undoing:
     """Numbers of the batches, from 0; None: all of them."""
 
 
-class _Origins:
-    """Pages of one batch that were moved, or may have been, with the node that they came from; ascending."""
-
-    def __init__(self, start: NDArray[np.uint64], end: NDArray[np.uint64], node: NDArray[np.int16]) -> None:
-        self.start, self.end, self.node = start, end, node
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-    def within(self, ranges: Ranges) -> _Origins:
-        """The parts inside of ranges that ascend and do not overlap."""
-        starts, ends, nodes = [], [], []
-        for low, high in ranges:
-            first = int(np.searchsorted(self.end, np.uint64(low), side="right"))
-            last = int(np.searchsorted(self.start, np.uint64(high)))
-            if first < last:
-                starts.append(np.maximum(self.start[first:last], np.uint64(low)))
-                ends.append(np.minimum(self.end[first:last], np.uint64(high)))
-                nodes.append(self.node[first:last])
-        if not starts:
-            return _Origins(self.start[:0], self.end[:0], self.node[:0])
-        return _Origins(np.concatenate(starts), np.concatenate(ends), np.concatenate(nodes))
-
-    def first_pages(self, pages: int, page_size: int) -> tuple[_Origins, _Origins]:
-        """So many base pages, and the rest."""
-        size = (self.end - self.start).astype(np.int64) // page_size
-        total = np.cumsum(size)
-        count = int(np.searchsorted(total, pages))
-        if count >= len(self):
-            return self, self.within([])
-        cut = self.start[count] + np.uint64((pages - (int(total[count - 1]) if count else 0)) * page_size)
-        return self.within([(0, int(cut))]), self.within([(int(cut), (1 << 64) - 1)])
-
-    def of(self, address: NDArray[np.uint64]) -> NDArray[np.int16]:
-        """Where pages came from; ``UNKNOWN_NODE`` for those that are not among them."""
-        place = np.searchsorted(self.start, address, side="right") - 1
-        inside = (place >= 0) & (address < self.end[place])
-        return np.where(inside, self.node[place], UNKNOWN_NODE).astype(np.int16)
-
-
 class _Chooser:
     """Implements ``Chooses``."""
 
@@ -94,7 +55,7 @@ class _Chooser:
         self._again = ranges is not None
         """A further pass: what is known already was booked in the first."""
         self._numbers = _numbers(undoing)
-        self._rest: _Origins | None = None
+        self._rest: Origins | None = None
         """Of the batch that is taken back at present."""
         self._doubtful = False
         self.passed: Settled | None = None
@@ -128,23 +89,23 @@ class _Chooser:
         number = self.place.next_range + 1
         self.place = Place(self.place.cursor, number >= len(self._numbers), number)
 
-    def _read(self) -> _Origins:
+    def _read(self) -> Origins:
         """What of the present batch moved, or may have."""
         undoing = self._undoing
         entry = undoing.journal.batch(undoing.job.id, self._numbers[self.place.next_range])
         if entry is None:
-            return _Origins(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int16))
+            return Origins.none()
         self._doubtful = entry.left is None
-        origins = _moved(entry.intended, entry.left)
+        origins = moved_by(entry.intended, entry.left)
         return origins.within(self._ranges)
 
-    def _choose(self, origins: _Origins) -> tuple[Batch, Settled | None]:
+    def _choose(self, origins: Origins) -> tuple[Batch, Settled | None]:
         """What is not where it came from, to be moved; and of the rest, what is known."""
         page = self._plan.page_size
-        seen = PageRuns.concatenate(self._hold.page_runs(_joined(origins)))
+        seen = PageRuns.concatenate(self._hold.page_runs(origins.ranges()))
         address, size, node = seen.folios()
         # A folio may begin below what is to be taken back: it belongs to where its first page of it came from.
-        origin = origins.of(np.maximum(address, _first_in(origins, address, size)))
+        origin = origins.of_folios(address, size)
         mine = origin != UNKNOWN_NODE
         address, size, node, origin = address[mine], size[mine], node[mine], origin[mine]
         back = node == origin
@@ -152,15 +113,20 @@ class _Chooser:
         if self._again or self._doubtful:
             return batch, None
         pages = size[back] // page
-        there = _settled(address[back], pages, node[back], origin[back], Outcome.ALREADY_THERE)
-        absent = _absent(origins, address, size, page)
+        home = np.full(len(pages), Outcome.ALREADY_THERE, np.int8)
+        there = Settled(address[back], pages, node[back], origin[back].astype(np.int32), home)
+        absent = _absent(*origins.unseen(address, size, page))
         every = Settled.joined([there, absent])
         return batch, every if len(every.address) else None
 
 
-def choose_to_undo(undoing: Undoing, backend: Backend, hold: Hold, plan: Plan, ranges: Ranges | None) -> Chooses:
-    """As ``ChoosesFor``, with what is to be taken back bound to the first argument."""
-    return _Chooser(hold, plan, undoing, ranges)
+def choose_to_undo(undoing: Undoing) -> ChoosesFor:
+    """What chooses for a job that takes another back."""
+
+    def chooses(_: Backend, hold: Hold, plan: Plan, ranges: Ranges | None) -> Chooses:
+        return _Chooser(hold, plan, undoing, ranges)
+
+    return chooses
 
 
 def demand_same_memory(backend: Backend, job: JobEntry) -> Process:
@@ -205,16 +171,13 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
     """
     journal, job = undoing.journal, undoing.job
     process = demand_same_memory(backend, job)
-    done = [other for other in journal.jobs(job.image.boot) if other.undoes == job.id and other.state == "done"]
-    if done and undoing.steps is None:
-        raise UsageError(f"job {job.id} was taken back by job {done[-1].id}", hint=f"numamig undo {done[-1].id}: redo")
     pages: Counter[int] = Counter()
     put: Counter[int] = Counter()
     for number in _numbers(undoing):
         entry = journal.batch(job.id, number)
         if entry is None:
             continue
-        origins = _moved(entry.intended, entry.left)
+        origins = moved_by(entry.intended, entry.left)
         sizes = (origins.end - origins.start).astype(np.int64) // job.page_size
         for node in np.unique(origins.node).tolist():
             pages[node] += int(sizes[origins.node == node].sum())
@@ -222,6 +185,8 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
             put[node] += int(sizes.sum())
     if not pages:
         raise UsageError(f"job {job.id} moved no page", hint="numamig jobs lists what others did")
+    if undoing.steps is None and (by := _taken_back(journal, job, sum(pages.values()))):
+        raise UsageError(f"job {job.id} was taken back by job {by}", hint=f"numamig undo {by} does it again")
     request = replace(Request.from_dict(job.request), target=pages.most_common(1)[0][0], sources=None, within=None)
     _, findings = check(backend, request)
     findings += _later(journal, job)
@@ -240,6 +205,14 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
         selected=tuple(region for region, _, _ in regions),
         undoes=job.id,
     )
+
+
+def _taken_back(journal: Journal, job: JobEntry, pages: int) -> int | None:
+    """The job that took all of this one back, and stands."""
+    jobs = journal.jobs(job.image.boot)
+    undone = {other.undoes for other in jobs if other.state == "done"}
+    whole = [o.id for o in jobs if o.undoes == job.id and o.state == "done" and o.planned >= pages]
+    return next((number for number in whole if number not in undone), None)
 
 
 def _later(journal: Journal, job: JobEntry) -> Iterator[Finding]:
@@ -279,66 +252,11 @@ def _numbers(undoing: Undoing) -> Sequence[int]:
     return [n for n in reversed(every) if undoing.steps is None or n in undoing.steps]
 
 
-def _moved(intended: bytes, left: bytes | None) -> _Origins:
-    batch = unpack_batch(intended)
-    start, end, node = batch.address, batch.address + batch.page_size.view(np.uint64), batch.source
-    keep = (node != batch.target) & (node != UNKNOWN_NODE)
-    start, end, node = start[keep], end[keep], node[keep]
-    stayed = unpack_left(left) if left else None
-    if stayed is not None and len(start):
-        points = np.unique(np.concatenate((start, end, stayed.start, stayed.end)))
-        piece, until = points[:-1], points[1:]
-        mine = np.searchsorted(start, piece, side="right") - 1
-        inside = (mine >= 0) & (piece < end[mine])
-        theirs = np.searchsorted(stayed.start, piece, side="right") - 1
-        inside &= ~((theirs >= 0) & (piece < stayed.end[theirs]))
-        start, end, node = piece[inside], until[inside], node[mine[inside]]
-    if not len(start):
-        return _Origins(start, end, node)
-    first = np.concatenate(([0], np.flatnonzero((start[1:] != end[:-1]) | (node[1:] != node[:-1])) + 1))
-    last = np.concatenate((first[1:], [len(start)])) - 1
-    return _Origins(start[first], end[last], node[first])
-
-
-def _joined(origins: _Origins) -> list[tuple[int, int]]:
-    """Ranges, neighbours in one wherever they came from."""
-    first = np.concatenate(([0], np.flatnonzero(origins.start[1:] != origins.end[:-1]) + 1))
-    last = np.concatenate((first[1:], [len(origins)])) - 1
-    return list(zip(origins.start[first].tolist(), origins.end[last].tolist(), strict=True))
-
-
-def _first_in(origins: _Origins, address: NDArray[np.uint64], size: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Of each folio, the first address that is to be taken back; 0 where there is none in it."""
-    place = np.searchsorted(origins.end, address, side="right")
-    inside = place < len(origins)
-    start = origins.start[np.minimum(place, len(origins) - 1)]
-    return np.where(inside & (start < address + size.view(np.uint64)), start, np.uint64(0))
-
-
-def _absent(origins: _Origins, address: NDArray[np.uint64], size: NDArray[np.int64], page: int) -> Settled:
-    """What is to be taken back and was not seen."""
-    step = np.uint64(page)
-    pages = ((origins.end - origins.start) // step).astype(np.int64)
-    which = np.repeat(np.arange(len(origins)), pages)
-    nth = np.arange(len(which)) - (np.cumsum(pages) - pages)[which]
-    every = origins.start[which] + nth.view(np.uint64) * step
-    place = np.searchsorted(address, every, side="right") - 1
-    seen = (
-        (place >= 0) & (every < (address + size.view(np.uint64))[place]) if len(address) else np.zeros(len(every), bool)
-    )
-    node = origins.node[which][~seen]
-    return _settled(every[~seen], np.ones(len(node), np.int64), np.full(len(node), UNKNOWN_NODE), node, Outcome.ABSENT)
-
-
-def _settled(
-    address: NDArray[np.uint64],
-    pages: NDArray[np.int64],
-    source: NDArray[np.int16],
-    target: NDArray[np.int16],
-    outcome: Outcome,
-) -> Settled:
-    every = np.full(len(address), outcome, np.int8)
-    return Settled(address, pages, source.astype(np.int16), target.astype(np.int32), every)
+def _absent(address: NDArray[np.uint64], origin: NDArray[np.int16]) -> Settled:
+    count = len(address)
+    nowhere = np.full(count, UNKNOWN_NODE, np.int16)
+    outcome = np.full(count, Outcome.ABSENT, np.int8)
+    return Settled(address, np.ones(count, np.int64), nowhere, origin.astype(np.int32), outcome)
 
 
 def _batch_of(
