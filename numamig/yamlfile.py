@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
-__all__ = ["Document", "read_yaml"]
+__all__ = ["Document", "parse_yaml", "read_text", "read_yaml"]
 
 _MOST_BYTES = 1 << 20
 _MOST_DEPTH = 40
@@ -57,6 +57,14 @@ def read_yaml(path: Path | str) -> Document:
 
     :raises FileError: it cannot be read or parsed.
     """
+    return parse_yaml(str(path), read_text(path))
+
+
+def read_text(path: Path | str) -> bytes:
+    """What is in a file of YAML, not larger than such a file may be.
+
+    :raises FileError: it cannot be read.
+    """
     name = str(path)
     try:
         with open(path, "rb") as file:
@@ -65,6 +73,14 @@ def read_yaml(path: Path | str) -> Document:
         raise FileError(name, [(0, error.strerror or str(error))]) from error
     if len(text) > _MOST_BYTES:
         raise FileError(name, [(0, f"larger than {_MOST_BYTES >> 20} MiB: this is no profile or scenario")])
+    return text
+
+
+def parse_yaml(name: str, text: bytes) -> Document:
+    """The same of a text; ``name`` is what messages call it.
+
+    :raises FileError: it cannot be parsed.
+    """
     try:
         depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):

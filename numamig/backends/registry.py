@@ -1,7 +1,7 @@
 """From a backend's name to the backend: built in, or brought by an installed package.
 
 A package adds one with an entry point in the group ``numamig.backends``: a callable that takes the scenario path or
-None, and returns a ``Backend``.
+None, and returns a ``Backend``. A machine in a file is the simulator's alone.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ __all__ = ["names", "open_backend"]
 _GROUP = "numamig.backends"
 
 
-def _linux(scenario: Path | None) -> Backend:
-    if scenario is not None:
-        raise UsageError("--scenario is for the simulator", hint="add --backend simulator")
+def _linux(scenario: Path | None, machine: Path | None) -> Backend:
+    if scenario is not None or machine is not None:
+        option = "--machine" if scenario is None else "--scenario"
+        raise UsageError(f"{option} is for the simulator", hint="add --backend simulator")
     try:
         from numamig.backends.linux.backend import LinuxBackend
     except OSError as error:
@@ -32,26 +33,35 @@ def _linux(scenario: Path | None) -> Backend:
     return LinuxBackend()
 
 
-def _simulator(scenario: Path | None) -> Backend:
+def _simulator(scenario: Path | None, machine: Path | None) -> Backend:
     from numamig.backends.simulator.backend import SimulatorBackend
+
+    if machine is not None:
+        from numamig.backends.simulator.machinefile import open_machine
+
+        return SimulatorBackend(open_machine(machine, scenario))
     from numamig.backends.simulator.scenario import load_machine
 
     return SimulatorBackend(load_machine(scenario or find_scenario(DEFAULT_SCENARIO)))
 
 
-def _auto(scenario: Path | None) -> Backend:
+def _auto(scenario: Path | None, machine: Path | None) -> Backend:
     """This machine where it has several memory nodes, else the simulator."""
-    if scenario is not None:
-        return _simulator(scenario)
+    if scenario is not None or machine is not None:
+        return _simulator(scenario, machine)
     try:
-        backend = _linux(None)
+        backend = _linux(None, None)
         several = len(backend.topology().memory_nodes) > 1
     except (RefusedError, OSError):
         several = False
-    return backend if several else _simulator(None)
+    return backend if several else _simulator(None, None)
 
 
-_BUILT_IN: dict[str, Callable[[Path | None], Backend]] = {"auto": _auto, "linux": _linux, "simulator": _simulator}
+_BUILT_IN: dict[str, Callable[[Path | None, Path | None], Backend]] = {
+    "auto": _auto,
+    "linux": _linux,
+    "simulator": _simulator,
+}
 
 
 def names() -> list[str]:
@@ -59,14 +69,18 @@ def names() -> list[str]:
     return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=_GROUP))})
 
 
-def open_backend(name: str, scenario: Path | None = None) -> Backend:
+def open_backend(name: str, scenario: Path | None = None, machine: Path | None = None) -> Backend:
     """
-    :raises UsageError: no such backend, or a scenario for one that takes none.
-    :raises FileError: the scenario is wrong.
+    :param machine: file that the state of a simulated machine lies in
+    :raises UsageError: no such backend, a scenario or file for one that takes none, or one that is not the other's.
+    :raises FileError: the scenario or the machine's file is wrong.
+    :raises RefusedError: it does not work here, or another process has the machine's file.
     """
     if name in _BUILT_IN:
-        return _BUILT_IN[name](scenario)
+        return _BUILT_IN[name](scenario, machine)
     for point in entry_points(group=_GROUP, name=name):
+        if machine is not None:
+            raise UsageError("--machine is for the simulator", hint="add --backend simulator")
         backend: Backend = point.load()(scenario)
         return backend
     raise UsageError(f"there is no backend {name!r}", hint=f"there are {', '.join(names())}")

@@ -56,13 +56,20 @@ class _LazyGroup(click.Group):
 @pace_option("1x in the console, else max")
 @click.version_option(__version__, prog_name="numamig")
 @click.pass_context
-def cli(ctx: click.Context, backend: str | None, scenario: str | None, ascii_only: bool, speed: float | None) -> None:
+def cli(
+    ctx: click.Context,
+    backend: str | None,
+    scenario: str | None,
+    machine: str | None,
+    ascii_only: bool,
+    speed: float | None,
+) -> None:
     """See where the memory of processes lives on a NUMA machine, and move it.
 
     Without a command it opens the console: on this machine if it has several memory nodes, else on a simulated one.
     Commands act on this machine unless told otherwise. All of them take --json.
     """
-    ctx.obj = Shared(backend, scenario, speed)
+    ctx.obj = Shared(backend, scenario, speed, machine)
     if ctx.invoked_subcommand is None:
         from numamig.cli.console import open_console
 

@@ -23,7 +23,8 @@ def open_console(shared: Shared, *, ascii_only: bool) -> int:
     demand_terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
     backend = shared.open(otherwise="auto")
     notice = ""
-    if shared.backend is None and shared.scenario is None and backend.capabilities.simulated:
+    nothing_said = shared.backend is None and shared.scenario is None and shared.machine is None
+    if nothing_said and backend.capabilities.simulated:
         notice = "One memory node here: simulating."
     from tui.app import run_console
 

@@ -31,11 +31,13 @@ class Shared:
     scenario: str | None = None
     speed: float | None = None
     """How fast virtual time is to pass; infinity for no pace at all, None where nothing was said."""
+    machine: str | None = None
+    """File that the state of a simulated machine lies in."""
 
     def open(self, otherwise: str = "linux") -> Backend:
         """The machine that is meant; ``otherwise`` where nothing was said.
 
-        A scenario by itself means the simulator.
+        A scenario or a machine's file by itself means the simulator.
 
         :raises UsageError: a pace was asked of a machine whose time is the wall's.
         """
@@ -44,8 +46,8 @@ class Shared:
         from numamig.resources import find_scenario
 
         path: Path | None = find_scenario(self.scenario) if self.scenario else None
-        name = self.backend or ("simulator" if path else otherwise)
-        backend = open_backend(name, path)
+        name = self.backend or ("simulator" if path or self.machine else otherwise)
+        backend = open_backend(name, path, Path(self.machine) if self.machine else None)
         if self.speed is not None:
             if not isinstance(backend.clock, PacedClock):
                 raise UsageError(
@@ -61,10 +63,13 @@ class Shared:
 
 
 def machine_options(function: _Function) -> _Function:
-    """``--backend`` and ``--scenario``."""
+    """``--backend``, ``--scenario`` and ``--machine``."""
+    decorated = click.option(
+        "--machine", metavar="FILE", help="Keep the simulated machine in this file, for the next command."
+    )(function)
     decorated = click.option(
         "--scenario", metavar="FILE", help="Machine to simulate: a file, or the name of a shipped one."
-    )(function)
+    )(decorated)
     return click.option("--backend", metavar="NAME", help="linux (this machine), simulator, or auto.")(decorated)
 
 
@@ -94,11 +99,17 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     def decorate(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
         @click.pass_context
-        def call(ctx: click.Context, /, backend: str | None, scenario: str | None, **arguments: Any) -> Any:
+        def call(
+            ctx: click.Context, /, backend: str | None, scenario: str | None, machine: str | None, **arguments: Any
+        ) -> Any:
             outer = ctx.obj or Shared()
-            return function(
-                replace(outer, backend=backend or outer.backend, scenario=scenario or outer.scenario), **arguments
+            shared = replace(
+                outer,
+                backend=backend or outer.backend,
+                scenario=scenario or outer.scenario,
+                machine=machine or outer.machine,
             )
+            return function(shared, **arguments)
 
         with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(call)
         return click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(machine_options(with_json))

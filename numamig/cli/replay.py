@@ -33,15 +33,16 @@ def command(shared: Shared, profile: str, speed: float | None, as_json: bool) ->
       numamig replay pull-database-to-its-cpus
       numamig replay night-shift.yaml --json
 
-    The profile says which machine it is for; --backend and --scenario say otherwise.
+    The profile says which machine it is for; --backend, --scenario and --machine say otherwise.
     Exit code: 0 done, and what it expects holds; 1 an expectation failed, or, where it has none, pages remain.
     """
     path = find_profile(profile)
     loaded, document = load_profile(str(path))
+    name = shared.backend or ("simulator" if shared.machine else loaded.backend)
     scenario = shared.scenario
-    if scenario is None and loaded.scenario is not None and (shared.backend or loaded.backend) != "linux":
+    if scenario is None and loaded.scenario is not None and name != "linux":
         scenario = str(find_scenario(loaded.scenario, beside=Path(path).parent))
-    backend = Shared(shared.backend or loaded.backend, scenario, shared.speed).paced(speed).open()
+    backend = Shared(name, scenario, shared.speed, shared.machine).paced(speed).open()
     with going_on() as wanted:
         report = run_profile(backend, loaded, document, _Narrator(), wanted)
     if as_json:

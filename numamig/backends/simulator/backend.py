@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from numamig.backends.simulator.timeline import MachineClock
 from numamig.errors import RefusedError, TargetGone
 from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
-from numamig.model.process import Hazards, Process, ProcessFacts, Region, RegionKind, RegionPolicy
+from numamig.model.process import Hazards, MemoryImage, Process, ProcessFacts, Region, RegionKind, RegionPolicy
 from numamig.model.topology import Health, Node, NodeCounters, Switches, Topology, Watermarks
 from numamig.model.workings import Workings
 
@@ -73,6 +74,7 @@ class SimulatorBackend:
             user=caller.user,
             simulated=True,
             virtual_time=True,
+            lasting=machine.keeper is not None,
             move_others=caller.sys_ptrace,
             move_shared=caller.sys_nice,
             see_pfn=caller.sys_admin,
@@ -205,6 +207,12 @@ class SimulatorBackend:
     def folio_cost(self, pid: int, folio_bytes: int) -> FolioCost | None:
         with self.machine.lock:
             return foresight.folio_cost(self.machine, self.machine.process(pid), folio_bytes)
+
+    def memory_image(self, pid: int) -> MemoryImage:
+        """A simulated process keeps its program: pid and start time tell it from others of the same boot."""
+        process = self.machine.process(pid)
+        program = zlib.crc32(process.name.encode())
+        return MemoryImage(self.machine.boot_id, pid, process.start_time, (0, program), ())
 
     def policies(self, pid: int) -> Sequence[RegionPolicy]:
         return [RegionPolicy(region.start, "default") for region in self.regions(pid)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +25,20 @@ from numamig.backends.simulator.workload import Workload
 from numamig.errors import TargetGone
 from numamig.model.workings import MovingFigures, Workings
 
-__all__ = ["Machine"]
+__all__ = ["Keeper", "Machine"]
 
 
 _UNBOOKED_CALLS = 1024  # that are added up together
+
+
+class Keeper(Protocol):
+    """Keeps the state of a machine beyond the end of the program."""
+
+    def ended(self, pid: int) -> None:
+        """A process is about to end."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Machine:
@@ -42,6 +54,7 @@ class Machine:
         costs: CostModel = CostModel(),
         access: AccessModel | None = None,
         seed: int = 1,
+        timeline: Timeline | None = None,
     ) -> None:
         self.nodes = {node.id: node for node in nodes}
         self.distances = distances or {(a, b): 10 if a == b else 20 for a in self.nodes for b in self.nodes}
@@ -53,7 +66,7 @@ class Machine:
         self.seed = seed
         """Of every draw on this machine (``chance.draws``)."""
         self.lock = threading.RLock()
-        self.timeline = Timeline()
+        self.timeline = timeline or Timeline()
         self.clock = MachineClock(self.timeline, self.lock)
         self.processes: dict[int, SimProcess] = {}
         self.workloads: list[Workload] = []
@@ -75,6 +88,25 @@ class Machine:
         self.remapping = Remapping(PageTableLocks(self.timeline))
         """Of the kernels of 2004: settings, locks, and what is under migration."""
         self.links = Links(self.timeline, costs)
+        self.keeper: Keeper | None = None
+        """None: all of it is in memory."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file, where it has one; the machine must not be used after that."""
+        with self.lock:
+            if self.keeper is not None:
+                self.keeper.close()
+
+    @cached_property
+    def boot_id(self) -> str:
+        """Drawn, and not from the seed: no two machines are the same one."""
+        return str(uuid.uuid4())
 
     @property
     def page_bytes(self) -> int:
@@ -108,12 +140,15 @@ class Machine:
         nodes = process.cpu_nodes
         return min(process.threads, sum(len(self.nodes[node].cpus) for node in nodes) if nodes else self.cpus)
 
-    def add(self, process: SimProcess) -> SimProcess:
-        """Start a process. A backing that it shares with others counts one sharer more."""
+    def add(self, process: SimProcess, *, counted: bool = False) -> SimProcess:
+        """Start a process. A backing that it shares with others counts one sharer more.
+
+        :param counted: it does already
+        """
         with self.lock:
             mapped = {id(region.backing) for p in self.processes.values() for region in p.regions}
             for backing in process.backings:
-                if id(backing) in mapped:
+                if id(backing) in mapped and not counted:
                     backing.sharers += 1
             process.regions.sort(key=lambda region: region.start)
             self.processes[process.pid] = process
@@ -206,9 +241,10 @@ class Machine:
         """Where the time of a moving call went."""
         self._unbooked.append(call)
         if len(self._unbooked) >= _UNBOOKED_CALLS:
-            self._settle_books()
+            self.settle_books()
 
-    def _settle_books(self) -> None:
+    def settle_books(self) -> None:
+        """Add up what calls took until now: ``phases_ns``."""
         # Nearly all are one and the same; to compare them costs more than to add up the others.
         calls = {id(call): call for call in self._unbooked}
         for key, times in Counter(map(id, self._unbooked)).items():
@@ -239,6 +275,8 @@ class Machine:
     def end(self, pid: int) -> None:
         """A process ends; memory that nobody else maps is freed."""
         with self.lock:
+            if self.keeper is not None:
+                self.keeper.ended(pid)
             process = self.processes.pop(pid)
             self.workloads = [workload for workload in self.workloads if workload.process is not process]
             others = {id(region.backing) for p in self.processes.values() for region in p.regions}
@@ -266,7 +304,7 @@ class Machine:
     def workings(self) -> Workings:
         """What can be seen from inside, now."""
         with self.lock:
-            self._settle_books()
+            self.settle_books()
             ways = np.argwhere(self.moved_pages)
             return Workings(
                 self.timeline.now_ns,

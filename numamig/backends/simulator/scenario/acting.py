@@ -93,6 +93,15 @@ class SecondToolEntry(ActorEntry):
             call_pages=self.call_pages,
         )
 
+    def actor_from(self, now_ns: int) -> SecondTool | None:
+        """What was due before is over, and not done again."""
+        late_ns = now_ns - round(self.at)
+        if late_ns <= 0:
+            return self.model_copy(update={"at": -late_ns}).actor()
+        if self.every is None:
+            return None
+        return self.model_copy(update={"at": -late_ns % max(1, round(self.every))}).actor()
+
     def faults(self, scenario: ScenarioFile) -> Iterable[Fault]:
         if self.pid not in {process.pid for process in scenario.processes}:
             yield Fault(("pid",), f"there is no process with pid {self.pid}")

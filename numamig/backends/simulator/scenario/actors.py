@@ -33,6 +33,10 @@ class ActorEntry(Strict):
         """The actor that the entry describes."""
         raise NotImplementedError
 
+    def actor_from(self, now_ns: int) -> Actor | None:
+        """The actor on a machine that has run for so long; None where there is nothing left for it to do."""
+        return self.actor()
+
     def faults(self, scenario: ScenarioFile) -> Iterable[Fault]:
         """What does not fit the rest of the scenario; locations begin at the entry's own keys."""
         return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from numamig.backends.simulator.access import AccessModel
 from numamig.backends.simulator.machine import Machine
@@ -16,9 +17,12 @@ from numamig.backends.simulator.workload import Workload, WorkloadPlan
 from numamig.errors import FileError, UsageError
 from numamig.model.process import RegionKind
 from numamig.units import format_bytes
-from numamig.yamlfile import read_yaml
+from numamig.yamlfile import Document, read_yaml
 
-__all__ = ["build_machine", "load_machine"]
+if TYPE_CHECKING:
+    from numamig.backends.simulator.kept import KeptMemory
+
+__all__ = ["build_machine", "load_machine", "machine_of"]
 
 _FIRST_MAPPING = 0x7F0000000000
 _HEAP = 0x560000000000
@@ -34,20 +38,27 @@ def load_machine(path: Path) -> Machine:
     """
     :raises FileError: the scenario cannot be read, is wrong, or does not fit into its machine.
     """
-    document = read_yaml(path)
+    return machine_of(read_yaml(path))
+
+
+def machine_of(document: Document, kept: KeptMemory | None = None) -> Machine:
+    """
+    :raises FileError: the scenario is wrong, or does not fit into its machine.
+    """
     scenario = document.validate(ScenarioFile)
     try:
-        return build_machine(scenario)
+        return build_machine(scenario, kept)
     except MemoryError:
-        raise FileError(str(path), [(0, "its page tables do not fit into the memory of this computer")]) from None
+        raise FileError(document.path, [(0, "its page tables do not fit into the memory of this computer")]) from None
     except UsageError as error:
         number = [node.id for node in scenario.nodes].index(error.node) if error.node is not None else 0
-        raise FileError(str(path), [(document.line(("nodes", number)), error.message)]) from None
+        raise FileError(document.path, [(document.line(("nodes", number)), error.message)]) from None
 
 
-def build_machine(scenario: ScenarioFile) -> Machine:
+def build_machine(scenario: ScenarioFile, kept: KeptMemory | None = None) -> Machine:
     """The same scenario gives the same machine, page for page.
 
+    :param kept: where its memory is to lie, or lies already, as it was left; None: in memory
     :raises UsageError: a node is too small for what is to lie on it.
     """
     kernel = scenario.profile
@@ -60,25 +71,40 @@ def build_machine(scenario: ScenarioFile) -> Machine:
         scenario.title,
         access=_access(scenario, distances),
         seed=scenario.seed,
+        timeline=None if kept is None else kept.timeline,
     )
     if scenario.remap is not None:
         machine.remapping.settings = scenario.remap.settings()
     shared: dict[str, Backing] = {}
     named: _Named = {}
     pools = {entry.id: entry.hugepages for entry in scenario.nodes}
-    for order, process in enumerate(scenario.processes):
-        machine.add(_process(machine, process, order, shared, named))
+    ended: list[SimProcess] = []
+    for order, entry in enumerate(scenario.processes):
+        process = _process(machine, entry, order, shared, named, kept)
+        if kept is not None and kept.has_ended(entry.pid):
+            ended.append(process)
+        else:
+            machine.add(process, counted=kept is not None and not kept.is_new)
+    if kept is not None and not kept.is_new:
+        kept.restore(machine, ended)
+    else:
+        _make_room(machine, pools)
+    for entry in scenario.processes:
+        if entry.workload is not None and entry.pid in machine.processes:
+            machine.work(_workload(machine, entry, named))
+    for each in scenario.actors:
+        actor = each.actor_from(machine.timeline.now_ns)
+        if actor is not None:
+            actor.start(machine)
+    return machine
+
+
+def _make_room(machine: Machine, pools: dict[int, int | None]) -> None:
     for node in machine.nodes.values():
         _fill_pool(machine, node, pools[node.id])
         if node.free_pages < node.reserve_pages:
             short = -(-(node.reserve_pages - node.free_pages) * machine.page_bytes >> 20)
             raise UsageError(f"node {node.id} is {short} MiB too small for what is to lie on it", node=node.id)
-    for process in scenario.processes:
-        if process.workload is not None:
-            machine.work(_workload(machine, process, named))
-    for actor in scenario.actors:
-        actor.actor().start(machine)
-    return machine
 
 
 def _distances(scenario: ScenarioFile) -> dict[tuple[int, int], int]:
@@ -141,7 +167,12 @@ def _fill_pool(machine: Machine, node: SimNode, pool_bytes: int | None) -> None:
 
 
 def _process(
-    machine: Machine, entry: ProcessEntry, order: int, shared: dict[str, Backing], named: _Named
+    machine: Machine,
+    entry: ProcessEntry,
+    order: int,
+    shared: dict[str, Backing],
+    named: _Named,
+    kept: KeptMemory | None,
 ) -> SimProcess:
     process = SimProcess(
         pid=entry.pid,
@@ -158,7 +189,7 @@ def _process(
     for number, region in enumerate(entry.regions):
         backing = shared.get(region.share) if region.share is not None else None
         if backing is None:
-            backing = _backing(machine, region, (machine.seed, entry.pid, number))
+            backing = _backing(machine, region, (machine.seed, entry.pid, number), kept)
             if region.share is not None:
                 shared[region.share] = backing
         if region.name is not None:
@@ -173,14 +204,19 @@ def _process(
     return process
 
 
-def _backing(machine: Machine, region: RegionEntry, key: tuple[int, int, int]) -> Backing:
+def _backing(machine: Machine, region: RegionEntry, key: tuple[int, int, int], kept: KeptMemory | None) -> Backing:
     kernel = machine.kernel
     unit = kernel.huge_bytes if region.kind is RegionKind.HUGETLB else kernel.page_bytes
     pages = -(-region.size // unit) * (unit // kernel.page_bytes)
     folio = kernel.huge_pages or 1
     if region.folio is not None:
         folio = region.folio // kernel.page_bytes
-    backing = Backing.untouched(pages, folio_pages=folio, page_bytes=kernel.page_bytes)
+    if kept is None:
+        backing = Backing.untouched(pages, folio_pages=folio, page_bytes=kernel.page_bytes)
+    else:
+        backing = kept.backing(pages, folio, kernel.page_bytes, heat=region.heat is not None)
+        if not kept.is_new:
+            return backing
     place(machine, backing, region, key)
     if region.heat is not None:
         warm(backing, region.heat, key)

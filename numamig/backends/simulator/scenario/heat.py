@@ -28,7 +28,8 @@ def warm(backing: Backing, entry: HeatEntry, key: Key) -> None:
     pages = len(backing.node)
     table = _zipf(entry.zipf, pages) if entry.zipf is not None else _two(entry.hot or 0.0, entry.of_accesses or 0.0)
     ranks, fractions = Stream(key, "heat"), Stream(key, "fraction")
-    backing.heat = np.zeros(pages, np.uint8)
+    if backing.heat is None:
+        backing.heat = np.zeros(pages, np.uint8)
     for first in range(0, pages, _CHUNK):
         count = min(_CHUNK, pages - first)
         if entry.where == "scattered":
