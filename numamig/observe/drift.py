@@ -144,6 +144,7 @@ class Watch:
         taken_ns = self._backend.clock.now_ns()
         try:
             self._hold.check()
+            before = Movements.of(self._backend.node_counters())
             now = probe(self._backend, self._process.pid, self._address)
             process = self._backend.process(self._process.pid)
             self._hold.check()  # so that it was this process that has answered
@@ -151,18 +152,18 @@ class Watch:
             gone = Finding(Cause.PROCESS.value, Severity.WARNING, f"nothing left to watch: {error.message}")
             return Drift(taken_ns, 1.0, 1.0, 0, {}, 0, 0, (gone,), ended=True)
         counters = self._backend.node_counters()
-        counted = Movements.of(counters)
+        # From before the last look until after this one, so that nothing that it shows can be missing.
+        interval, self._counted = Movements.of(counters).since(self._counted), before
         self._cpu_nodes |= frozenset(process.cpu_nodes)
         around = Surroundings.of(self._topology, counters.switches, self._cpu_nodes)
         weight = self._weights(now)
-        self._account(now, weight, counted, around)
+        self._account(now, weight, interval, around)
         return self._estimate(taken_ns, now, weight, around)
 
     def _account(
-        self, now: NDArray[np.int16], weight: NDArray[np.float64], counted: Movements, around: Surroundings
+        self, now: NDArray[np.int16], weight: NDArray[np.float64], interval: Movements, around: Surroundings
     ) -> None:
         """Put down to causes what has changed since the last look."""
-        interval, self._counted = counted.since(self._counted), counted
         told = (now != UNASKED) & (now != UNKNOWN_NODE)
         was_in_place = told & (self._known == self._wanted)
         astray = told & (now >= 0) & (now != self._wanted)
