@@ -100,13 +100,21 @@ def shared_share(answers: NDArray[np.int8], *, all_asked: bool) -> Shared | None
 
 def sharing(shared: Shared, request: Request) -> Finding:
     """A warning where more than a trace would stay for that."""
-    error = f" ± {_percent(shared.error)}" if shared.error else ""
-    words = f"about {_percent(shared.share)}{error} of what is to move is mapped by other processes too"
+    words = f"{_share_words(shared)} of what is to move is mapped by other processes too"
     if request.shared:
         return Finding("shared", Severity.OK, f"{words}: it is moved away from them as well")
     if shared.share < _NOTEWORTHY:
         return Finding("shared", Severity.OK, words)
     return Finding("shared", Severity.WARNING, f"{words}, and stays", "--shared moves it too, with CAP_SYS_NICE")
+
+
+def _share_words(shared: Shared) -> str:
+    """ "about 85 % ± 3 %"; what was found in no probe is at most its error."""
+    if not shared.error:
+        return _percent(shared.share) if shared.share else "nothing"
+    if not shared.share:
+        return f"at most {_percent(shared.error)}"
+    return f"about {_percent(shared.share)} ± {_percent(shared.error)}"
 
 
 def _percent(share: float) -> str:

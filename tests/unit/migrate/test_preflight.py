@@ -1,4 +1,4 @@
-"""What stops a job before it starts: rights that are missing, and cpusets."""
+"""What stops a job before it starts: rights that are missing, cpusets, and processes better left alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from numamig.backends.simulator.process import Caller
 from numamig.errors import RefusedError
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
-from numamig.migrate.preflight import check, demand_process
-from numamig.migrate.queue import run_job
+from numamig.migrate.preflight import check, demand_process, recheck
+from numamig.migrate.preflight.standing import critical, isolated
 from numamig.migrate.request import Request
+from numamig.migrate.run import run_job
 from numamig.model.finding import Finding, Severity
 from numamig.model.outcome import Outcome
+from numamig.model.process import Hazards, Process
 from tests.machines import PID, add_process, machine, pages_by_node
 
 
@@ -66,3 +68,95 @@ def test_where_move_pages_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(RefusedError, match="not available here") as caught:
         demand_process(backend, PID)
     assert "doctor" in str(caught.value.hint)
+
+
+INIT = Process(1, 0, "init", "root")
+
+
+@pytest.mark.parametrize(
+    ("hazards", "words"),
+    [
+        (Hazards(init=True), "what everything else on the machine hangs on"),
+        (Hazards(ancestor=True), "its shell, terminal or session"),
+        (Hazards(realtime_threads=1), "a real-time thread,"),
+        (Hazards(realtime_threads=3), "3 real-time threads"),
+        (Hazards(kvm_guest=True), "a virtual machine"),
+        (Hazards(devices=("/dev/vfio/12", "/dev/infiniband/uverbs0")), "/dev/vfio/12, /dev/infiniband/uverbs0 open"),
+    ],
+)
+def test_critical_processes_need_a_flag(hazards: Hazards, words: str) -> None:
+    (found,) = critical(INIT, hazards, Request(1, 0))
+    assert (found.check, found.severity) == ("critical", Severity.ERROR)
+    assert words in found.reason
+    assert "--critical" in found.remedy
+    (accepted,) = critical(INIT, hazards, Request(1, 0, critical=True))
+    assert (accepted.severity, accepted.reason) == (Severity.WARNING, found.reason)
+
+
+def test_every_reason_is_told() -> None:
+    hazards = Hazards(init=True, ancestor=True, realtime_threads=1, kvm_guest=True, devices=("/dev/vfio/1",))
+    assert len(critical(INIT, hazards, Request(1, 0))) == 5
+
+
+def test_what_is_no_danger_to_the_process_is_not_critical() -> None:
+    hazards = Hazards(pinned_bytes=1 << 30, isolated_cpus=(2,))
+    assert [found.severity for found in critical(INIT, hazards, Request(1, 0))] == [Severity.OK]
+
+
+def test_isolated_cpus_are_named() -> None:
+    assert isolated(Hazards()) == []
+    (found,) = isolated(Hazards(isolated_cpus=(2, 3, 7)))
+    assert found.severity is Severity.WARNING
+    assert "CPUs 2-3,7 are isolated" in found.reason
+
+
+def test_init_is_refused_unless_it_is_asked_for() -> None:
+    backend = machine()
+    add_process(backend, [0] * 10, pid=1)
+    with pytest.raises(RefusedError, match="pid 1") as refused:
+        plan_request(backend, Request(1, 1)).demand_possible()
+    assert "--critical" in str(refused.value.hint)
+    plan = plan_request(backend, Request(1, 1, critical=True))
+    plan.demand_possible()
+    assert [finding.check for finding in plan.warnings] == ["critical"]
+
+
+def test_a_second_look_says_what_changed() -> None:
+    """Between two steps: nothing raises, and what has become worse is an error."""
+    backend = machine()
+    add_process(backend, [0] * 10)
+    request = Request(PID, 1)
+    assert [f.severity for f in recheck(backend, request)] == [Severity.OK] * 4
+    assert set(by_check(recheck(backend, request))) == {"rights", "cpuset", "critical", "room"}
+    backend.machine.balancing = 1
+    backend.machine.process(PID).mems_allowed = frozenset({0})
+    found = by_check(recheck(backend, request))
+    assert found["balancing"].severity is Severity.WARNING
+    assert found["cpuset"].severity is Severity.ERROR
+    backend.machine.end(PID)
+    (gone,) = recheck(backend, request)
+    assert (gone.check, gone.severity) == ("process", Severity.ERROR)
+    assert f"no process with pid {PID}" in gone.reason
+
+
+def test_a_second_look_meets_lost_rights() -> None:
+    backend = machine(caller=Caller("ada", sys_ptrace=False))
+    add_process(backend, [0], user="bob")
+    (found,) = recheck(backend, Request(PID, 1))
+    assert (found.check, found.severity) == ("rights", Severity.ERROR)
+    assert "CAP_SYS_PTRACE" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("wanted", "severity"), [(None, Severity.OK), (90 << 20, Severity.OK), (96 << 20, Severity.WARNING)]
+)
+def test_a_second_look_at_the_room(wanted: int | None, severity: Severity) -> None:
+    backend = machine(1 << 18, 25_600)  # node 1: 100 MiB, of which 5 are kept
+    add_process(backend, [0])
+    assert by_check(recheck(backend, Request(PID, 1), wanted))["room"].severity is severity
+
+
+def test_a_full_target_has_no_room_for_one_page() -> None:
+    backend = machine(1 << 18, 25_600)
+    add_process(backend, [0], [1] * 24_400)
+    assert by_check(recheck(backend, Request(PID, 1)))["room"].severity is Severity.WARNING
