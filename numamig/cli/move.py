@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from numamig.cli.interrupt import going_on
-from numamig.cli.narrate import narrate, narrate_findings, print_job, progress_bar
+from numamig.cli.narrate import introduce, print_job, print_plan, progress_bar
 from numamig.cli.options import Shared, pace_option, print_json
 from numamig.cli.options import command as numamig_command
-from numamig.errors import ExitCode, UsageError
+from numamig.errors import ExitCode, RefusedError, UsageError
 from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan, plan_request
-from numamig.migrate.queue import run_job
-from numamig.migrate.request import DEFAULT_BATCH_PAGES, Request, Retry, RetryMode
+from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
+from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.nodeset import parse_nodeset
 from numamig.model.outcome import Outcome
 from numamig.model.process import RegionKind
-from numamig.text import plain
-from numamig.units import format_bytes, parse_address, parse_duration, parse_rate
+from numamig.units import parse_address, parse_duration, parse_rate, parse_size
 
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
@@ -45,6 +44,10 @@ __all__ = ["command", "exit_code"]
 @click.option("--budget", metavar="TIME", help="Steer the size of steps so that a call takes about this long: 5ms.")
 @click.option("--rate", metavar="RATE", help="Move at most this much: 200MiB/s.")
 @click.option(
+    "--calls", metavar="N", default=str(MOST_CALLS), show_default=True, help="Calls a second, at most; none: no limit."
+)
+@click.option("--reserve", metavar="SIZE", help="Keep this much of the target free.  [default: its watermark and 5%]")
+@click.option(
     "--retry",
     type=click.Choice([mode.value for mode in RetryMode]),
     default="bounded",
@@ -52,9 +55,12 @@ __all__ = ["command", "exit_code"]
     help="Busy pages.",
 )
 @click.option("--passes", type=click.IntRange(1, 100), default=3, show_default=True, help="Passes of a bounded retry.")
+@click.option("--deadline", metavar="TIME", help="When to give up with --retry until: 30s.  [default: 60s]")
+@click.option("--critical", is_flag=True, help="Also init, your own shell, real-time threads, guests, devices.")
 @pace_option("max")
 @click.option("--dry-run", is_flag=True, help="Say what would be moved, and stop.")
-@click.option("--yes", is_flag=True, help="Do not ask when there are warnings.")
+@click.option("--yes", is_flag=True, help="Accept warnings without asking.")
+@click.option("--strict", is_flag=True, help="Refuse to move where there are warnings.")
 def command(
     shared: Shared,
     pid: int,
@@ -67,11 +73,16 @@ def command(
     threads: int,
     budget: str | None,
     rate: str | None,
+    calls: str,
+    reserve: str | None,
     retry: str,
     passes: int,
+    deadline: str | None,
+    critical: bool,
     speed: float | None,
     dry_run: bool,
     yes: bool,
+    strict: bool,
     as_json: bool,
 ) -> int:
     """Move pages of process PID to another node.
@@ -81,9 +92,13 @@ def command(
       numamig move 4711 --from 0 --to 1
       numamig move 4711 --to 2 --kind anon,shmem --rate 200MiB/s
       numamig move 4711 --from 0 --to 1 --budget 5ms --dry-run
+      numamig move 4711 --to 1 --retry until --deadline 30s --strict
 
+    Errors that are found before anything moves are never passed; warnings are asked about on a terminal.
     Exit code: 0 every chosen page is there, 1 some remain, 2 usage, 3 refused, 4 the process is gone.
     """
+    if yes and strict:
+        raise UsageError("--yes accepts warnings, --strict refuses them", hint="leave one of the two out")
     backend = shared.paced(speed).open()
     available = backend.topology().memory_nodes
     targets = parse_nodeset(target, available)
@@ -99,18 +114,23 @@ def command(
         batch_pages=pages,
         budget_ns=None if budget is None else parse_duration(budget),
         rate=None if rate is None else parse_rate(rate),
-        retry=Retry(RetryMode(retry), passes),
+        retry=_retry(RetryMode(retry), passes, deadline),
+        most_calls=_calls(calls),
+        reserve_bytes=None if reserve is None else parse_size(reserve),
+        critical=critical,
         threads=threads,
     )
     plan = plan_request(backend, request)
-    if not (dry_run and as_json):
-        _print_plan(plan, introduce=not dry_run)
-    narrate_findings(plan.findings)
     if dry_run:
         if as_json:
             print_json(plan.as_dict())
-        return ExitCode.REFUSED if plan.errors else ExitCode.DONE
+        else:
+            print_plan(plan)
+        return ExitCode.REFUSED if plan.errors or (strict and plan.warnings) else ExitCode.DONE
+    introduce(plan)
     plan.demand_possible()
+    if strict:
+        _demand_no_warning(plan)
     if plan.warnings and not yes and sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm("Go on?", default=True, abort=True, err=True)
     job, interrupted = run_visibly(backend, Job(1, backend, plan))
@@ -150,16 +170,30 @@ def _kinds(text: str | None) -> frozenset[RegionKind]:
     return frozenset(RegionKind(word) for word in words)
 
 
-def _print_plan(plan: Plan, *, introduce: bool) -> None:
-    """On stderr where it only introduces the result, on stdout where it is the result."""
-    where = ", ".join(
-        f"{format_bytes(count)} on node {node}" for node, count in sorted(plan.bytes_by_node.items()) if node >= 0
-    )
-    line = (
-        f"{plain(plan.process.name)} ({plan.process.pid}): {plan.regions} regions, {where or 'nothing present'}; "
-        f"{plan.pages:,} pages ({format_bytes(plan.bytes)}) to node {plan.request.target}"
-    )
-    if introduce:
-        narrate(line)
-    else:
-        click.echo(line)
+def _calls(text: str) -> int | None:
+    """Calls a second; None for no limit."""
+    if text.strip().lower() in ("none", "0"):
+        return None
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"{text!r} is no number of calls", hint="calls a second, like 200, or none for no limit")
+    return int(text)
+
+
+def _retry(mode: RetryMode, passes: int, deadline: str | None) -> Retry:
+    if deadline is None:
+        return Retry(mode, passes)
+    if mode is not RetryMode.UNTIL:
+        raise UsageError(f"--deadline is for --retry until, not for --retry {mode.value}")
+    return Retry(mode, passes, deadline_ns=parse_duration(deadline))
+
+
+def _demand_no_warning(plan: Plan) -> None:
+    """
+    :raises RefusedError: there is one, and who knows how many more.
+    """
+    if plan.warnings:
+        first, others = plan.warnings[0], len(plan.warnings) - 1
+        more = f", and {others} more warning{'s' * (others > 1)}" if others else ""
+        raise RefusedError(
+            f"--strict: {first.check}: {first.reason}{more}", hint=first.remedy or None, pid=plan.request.pid
+        )

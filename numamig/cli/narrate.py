@@ -16,7 +16,16 @@ from numamig.model.outcome import Outcome
 from numamig.text import plain
 from numamig.units import format_bytes, format_duration, format_percent, format_rate
 
-__all__ = ["finding_line", "narrate", "narrate_findings", "print_job", "progress_bar"]
+__all__ = [
+    "finding_line",
+    "introduce",
+    "narrate",
+    "narrate_findings",
+    "plan_line",
+    "print_job",
+    "print_plan",
+    "progress_bar",
+]
 
 _SIGNS = {Severity.OK: "ok", Severity.WARNING: "warning", Severity.ERROR: "error"}
 _COLOURS = {Severity.OK: None, Severity.WARNING: "yellow", Severity.ERROR: "magenta"}
@@ -49,10 +58,36 @@ def finding_line(finding: Finding) -> str:
 
 
 def narrate_findings(findings: Iterable[Finding]) -> None:
-    """Those that are not simply fine, on stderr."""
+    """Those that are not simply fine, and how long it will take, on stderr."""
     for finding in findings:
-        if finding.severity is not Severity.OK:
+        if finding.severity is not Severity.OK or finding.check == "estimate":
             narrate(finding_line(finding))
+
+
+def introduce(plan: Plan) -> None:
+    """A plan that is about to be carried out, on stderr."""
+    narrate(plan_line(plan))
+    narrate_findings(plan.findings)
+
+
+def print_plan(plan: Plan) -> None:
+    """A plan that is all that was asked for, on stdout, with everything that was looked at."""
+    click.echo(plan_line(plan))
+    for severity in (Severity.ERROR, Severity.WARNING, Severity.OK):
+        for finding in plan.findings:
+            if finding.severity is severity:
+                click.echo(finding_line(finding))
+
+
+def plan_line(plan: Plan) -> str:
+    """Which process, where its memory is, and what of it is to go where."""
+    where = ", ".join(
+        f"{format_bytes(count)} on node {node}" for node, count in sorted(plan.bytes_by_node.items()) if node >= 0
+    )
+    return (
+        f"{plain(plan.process.name)} ({plan.process.pid}): {plan.regions} regions, {where or 'nothing present'}; "
+        f"{plan.pages:,} pages ({format_bytes(plan.bytes)}) to node {plan.request.target}"
+    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The whole way: a process that numactl bound to node 0, moved by the commands that users type."""
+"""The whole way: a process that numactl put on node 0, moved by the commands that users type."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ PAGES = MEBIBYTES << 8
 
 @pytest.fixture
 def bound(request: pytest.FixtureRequest) -> Iterator[int]:
-    """The pid of a process with 64 MiB that numactl bound to node 0; of small pages unless parametrized otherwise."""
+    """The pid of a process with 64 MiB that numactl put on node 0; of small pages unless parametrized otherwise."""
     advice = getattr(request, "param", MADV_NOHUGEPAGE)
-    command = ["numactl", "--membind=0", sys.executable, "-S", "-c", HOLD, advice]
+    command = ["numactl", "--preferred=0", sys.executable, "-S", "-c", HOLD, advice]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"

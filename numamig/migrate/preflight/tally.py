@@ -21,6 +21,8 @@ __all__ = ["SAMPLE", "Tally", "count_chosen"]
 SAMPLE: Final = 2000
 """Pages looked at one by one, this many to twice as many: enough for some two percent."""
 
+_TOGETHER: Final = 4096  # runs added up at a time: a process has hundreds of mappings, most of them small
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -62,9 +64,16 @@ def count_chosen(
     :raises RefusedError: the caller may not look
     """
     walk = _Walk(request, selected, page_size, seed)
+    parts: list[PageRuns] = []
+    waiting = 0
     for runs in backend.page_runs(request.pid, [(start, end) for _, start, end in selected]):
-        if len(runs):
-            walk.add(runs)
+        parts.append(runs)
+        waiting += len(runs)
+        if waiting >= _TOGETHER:
+            walk.add(PageRuns.concatenate(parts))
+            parts, waiting = [], 0
+    if waiting:
+        walk.add(PageRuns.concatenate(parts))
     return walk.tally()
 
 

@@ -1,0 +1,131 @@
+"""What ``numamig move`` says before it moves, what it refuses, and how gently it goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Numamig
+
+SHELL = """scenario: 1
+title: with an init
+nodes:
+  - {id: 0, cpus: 0-1, memory: 64MiB}
+  - {id: 1, cpus: 2-3, memory: 64MiB}
+processes:
+  - {name: init, pid: 1, regions: [{kind: heap, size: 4MiB, nodes: {0: 1}}]}
+"""
+HEAP = ("move", "10", "--from", "0", "--to", "1", "--kind", "heap")
+
+
+@pytest.fixture
+def init(numamig: Numamig) -> str:
+    path = Path(numamig.folder) / "init.yaml"
+    path.write_text(SHELL)
+    return str(path)
+
+
+def test_a_dry_run_prints_everything_that_was_looked_at(numamig: Numamig) -> None:
+    done = numamig.small("move", "10", "--to", "3", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *rest = done.stdout.splitlines()
+    assert first == "db (10): 2 regions, 13.0M on node 0, 4.0M on node 1; 4,352 pages (17.0M) to node 3"
+    signs = [line.split()[0] for line in rest]
+    assert signs == sorted(signs, key=["error", "warning", "ok"].index)
+    assert {line.split()[1] for line in rest} == {
+        "room:", "shared:", "rights:", "cpuset:", "critical:", "policy:", "estimate:",
+    }  # fmt: skip
+    (room,) = [line for line in rest if " room: " in line]
+    assert "node 3 has 8 MiB free, 17 MiB are to move there" in room
+    assert "; what fits is moved" in room
+
+
+def test_a_dry_run_as_json_has_findings_and_estimate(numamig: Numamig) -> None:
+    planned = numamig.json("move", "10", "--from", "0", "--to", "1", "--dry-run")
+    shared = {finding["check"]: finding for finding in planned["findings"]}["shared"]
+    assert (shared["severity"], shared["reason"].split(" of ")[0]) == ("warning", "7.7 %")  # 1 of 13 MiB
+    assert "--shared" in shared["remedy"]
+    assert planned["estimate_seconds"] > 0
+    assert 0 < planned["estimated_stall_seconds"] < planned["estimate_seconds"]
+
+
+def test_a_real_move_says_what_speaks_against_it_and_how_long_it_takes(numamig: Numamig) -> None:
+    done = numamig.small("move", "10", "--from", "0", "--to", "1")
+    assert "warning  shared: " in done.stderr
+    assert "ok       estimate: about " in done.stderr
+    assert "cpuset" not in done.stderr
+
+
+def test_strict_refuses_warnings_and_moves_nothing(numamig: Numamig) -> None:
+    done = numamig.small("move", "10", "--to", "3", "--strict", "--json")
+    assert (done.returncode, done.stdout) == (3, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("numamig: --strict: room: node 3 has 8 MiB free")
+    assert ", and 1 more warning (" in last
+    alone = numamig.small("move", "10", "--to", "3", "--strict", "--kind", "heap")
+    assert "more warning" not in alone.stderr
+    assert numamig.small("move", "10", "--to", "3", "--strict", "--dry-run").returncode == 3
+
+
+def test_strict_lets_pass_what_nothing_speaks_against(numamig: Numamig) -> None:
+    assert numamig.small(*HEAP, "--strict").returncode == 0
+
+
+def test_yes_accepts_warnings_but_no_error(numamig: Numamig, init: str) -> None:
+    assert numamig.small("move", "10", "--to", "1", "--yes").returncode == 1
+    done = numamig("--scenario", init, "move", "1", "--to", "1", "--yes", "--json")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "--critical moves it all the same" in done.stderr.splitlines()[-1]
+
+
+def test_critical_turns_the_error_into_a_warning(numamig: Numamig, init: str) -> None:
+    moved = numamig("--scenario", init, "move", "1", "--to", "1", "--critical", "--json")
+    assert moved.returncode == 0
+    assert json.loads(moved.stdout)["outcomes"]["moved"] == 1024
+    assert "warning  critical: pid 1 " in moved.stderr
+    assert numamig("--scenario", init, "move", "1", "--to", "1", "--critical", "--strict").returncode == 3
+
+
+def test_a_reserve_is_what_room_is_measured_against(numamig: Numamig) -> None:
+    severity = {}
+    for reserve in ("4MiB", "60MiB"):
+        planned = numamig.json(*HEAP, "--reserve", reserve, "--dry-run")
+        (room,) = [finding for finding in planned["findings"] if finding["check"] == "room"]
+        severity[reserve] = room["severity"]
+    assert severity == {"4MiB": "ok", "60MiB": "warning"}
+
+
+def test_calls_a_second(numamig: Numamig) -> None:
+    """3,072 pages are 48 calls of 64."""
+    seconds = [
+        numamig.json(*HEAP, "--pages", "64", "--calls", calls, "--dry-run")["estimate_seconds"]
+        for calls in ("10", "0", "none")
+    ]
+    assert seconds[0] == pytest.approx(4.7)
+    assert seconds[1] == seconds[2] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--yes", "--strict"], "leave one of the two out"),
+        (["--calls", "many"], "'many' is no number of calls"),
+        (["--calls", "-5"], "'-5' is no number of calls"),
+        (["--calls", "²"], "is no number of calls"),
+        (["--reserve", "lots"], "'lots' is not a size"),
+        (["--deadline", "30s"], "--deadline is for --retry until, not for --retry bounded"),
+        (["--retry", "until", "--deadline", "30"], "'30' is not a duration"),
+    ],
+)
+def test_bad_input_is_one_clear_line(numamig: Numamig, arguments: list[str], words: str) -> None:
+    done = numamig.small(*HEAP, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_until_a_deadline(numamig: Numamig) -> None:
+    moved = numamig.json(*HEAP, "--retry", "until", "--deadline", "30s")
+    assert moved["outcomes"]["moved"] == 3072
