@@ -1,7 +1,7 @@
 """Drift: whether pages are still where a job put them, sampled again and again; and if not, why.
 
-A watch never walks memory as ``verify`` does: it asks for the same few thousand pages each time (two milliseconds
-or so), which also tells of each of them what happened between two looks.
+A watch never walks memory as ``verify`` does: it asks for the same few thousand pages each time (some ten milliseconds,
+counters included), which also tells of each of them what happened between two looks.
 """
 
 from __future__ import annotations
