@@ -330,13 +330,13 @@ def test_killed_at_any_moment_it_is_whole(file: Path, scenario: Path, pipe: tupl
         machine, drawn = open_machine(file), random.Random(os.getpid())
         os.write(ready, b"x")
         while True:
-            move(machine, drawn.randrange(4), 64 * drawn.randrange(8), 512, drawn.choice([0, 1, 4]))
+            move(machine, drawn.randrange(4), 16 * drawn.randrange(30), 32, drawn.choice([0, 1, 4]))
 
     moved = 0
     for _ in range(30):
         child = in_child(lambda: work(pipe[1]))
         os.read(pipe[0], 1)
-        threading.Event().wait(chance.uniform(0, 0.02))  # any moment will do
+        threading.Event().wait(chance.uniform(0, 0.05))  # any moment will do
         os.kill(child, signal.SIGKILL)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
         with open_machine(file) as machine:
