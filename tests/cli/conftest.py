@@ -60,6 +60,7 @@ class Numamig:
             [sys.executable, "-m", "numamig", *arguments],
             capture_output=True,
             text=True,
+            errors="replace",  # of another locale than ours
             check=False,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

@@ -78,7 +78,7 @@ def test_move_meets_a_full_target(numamig: Numamig) -> None:
     done = numamig.small("move", "10", "--to", "3", "--kind", "heap", "--json")
     assert done.returncode == 1
     outcomes = json.loads(done.stdout)["outcomes"]
-    assert outcomes["moved"] == 8 * 256 - 20  # all but the one percent that the kernel keeps
+    assert outcomes["moved"] == 8 * 256 - 133  # a twentieth is kept free, and the high watermark of 30 pages
     assert outcomes["moved"] + outcomes["no_room"] + outcomes["not_tried"] == 4096
     assert "warning" in done.stderr
     assert "node 3 has 8 MiB free, 16 MiB are to move there" in done.stderr
