@@ -22,8 +22,8 @@ from numamig.backends.linux.backend import LinuxBackend
 from numamig.errors import NumamigError, UsageError
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request
+from numamig.migrate.run import run_job
 from numamig.model.outcome import Outcome
 
 __all__ = ["main"]

@@ -97,8 +97,8 @@ def _moved(batch_pages: int, *, rounds: int, placed: Sequence[int]) -> float:
     from numamig.backends.simulator.scenario import ScenarioFile, build_machine
     from numamig.migrate.job import Job
     from numamig.migrate.plan import plan_request
-    from numamig.migrate.queue import run_job
     from numamig.migrate.request import Request
+    from numamig.migrate.run import run_job
     from numamig.model.outcome import Outcome
 
     region = {"size": _MOVED_BYTES, "nodes": dict(enumerate(placed)), "pattern": "random"}

@@ -19,8 +19,8 @@ from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.scenario import load_machine
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request
+from numamig.migrate.run import run_job
 from numamig.model.outcome import OutcomeCounts
 
 __all__ = ["trace"]

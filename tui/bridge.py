@@ -17,8 +17,9 @@ from numamig.backends.base import Backend
 from numamig.clock import PacedClock
 from numamig.errors import BackendError, NumamigError
 from numamig.migrate.plan import Plan, plan_request
-from numamig.migrate.queue import JobQueue, gap_after
+from numamig.migrate.queue import JobQueue
 from numamig.migrate.request import Request
+from numamig.migrate.run import gap_after
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import BatchMoved, Event
 from numamig.observe.pagemap import Grid
@@ -155,7 +156,7 @@ class Bridge:
         seen = self.looker.map
         number = self._queue.next_running()
         pid = watch.identity[0] if watch.identity is not None else None
-        if number is not None and self._queue.snapshots()[number - 1].plan.process.pid == pid:
+        if number is not None and self._queue.snapshot(number).plan.process.pid == pid:
             return True
         return pid is not None and self._moved_at.get(pid, -1.0) > (seen.taken_s if seen is not None else -1.0)
 
@@ -291,7 +292,7 @@ class Bridge:
         for event in events:
             if isinstance(event, BatchMoved):
                 self._moved_at[event.pid] = self.now_s()
-        ended = self._queue.snapshots()[number - 1].state.ended
+        ended = self._queue.snapshot(number).state.ended
         return 0 if ended else gap_after(events)
 
     def _pause(self, number: int, wait_s: float, asked: int, paces: int) -> float:

@@ -262,6 +262,11 @@ class TellsHealth(Protocol):
 class TellsMemoryImage(Protocol):
     """A backend that can tell the memory of a process from that of another, also later. Optional."""
 
+    @property
+    def boot_id(self) -> str:
+        """Of the machine, as in each image: another after every boot."""
+        ...
+
     def memory_image(self, pid: int) -> MemoryImage:
         """
         :raises TargetGone: there is none with that pid.

@@ -11,6 +11,7 @@ from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate, narrate_findings, print_job
 from numamig.cli.options import Shared, pace_option, print_json
 from numamig.cli.options import command as numamig_command
+from numamig.cli.running import recording
 from numamig.errors import ExitCode
 from numamig.migrate.job import Job
 from numamig.model.events import BatchMoved, Event, JobStarted
@@ -43,8 +44,8 @@ def command(shared: Shared, profile: str, speed: float | None, as_json: bool) ->
     if scenario is None and loaded.scenario is not None and name != "linux":
         scenario = str(find_scenario(loaded.scenario, beside=Path(path).parent))
     backend = Shared(name, scenario, shared.speed, shared.machine).paced(speed).open()
-    with going_on() as wanted:
-        report = run_profile(backend, loaded, document, _Narrator(), wanted)
+    with going_on() as wanted, recording(backend) as recorder:
+        report = run_profile(backend, loaded, document, _Narrator(), wanted, recorder)
     if as_json:
         print_json(report.as_dict())
     else:

@@ -81,7 +81,7 @@ class Job:
         self._passes = 1
         self._began_ns: int | None = None
         self._busy_ns = 0
-        self._call_since_ns: int | None = None
+        self.call_since_ns: int | None = None
         self._paused = False
         """Held since its last step: what was looked at before the first is looked at again."""
         self._call_ns: deque[int] = deque(maxlen=_TREND)
@@ -107,7 +107,7 @@ class Job:
             cursor=self._chooser.place.cursor,
             batch_pages=self.pacer.batch_pages,
             call_ns=tuple(self._call_ns.copy()),
-            call_since_ns=self._call_since_ns,
+            call_since_ns=self.call_since_ns,
             budget_note=self.pacer.budget_note,
         )
 
@@ -264,7 +264,7 @@ class Job:
             except RefusedError:
                 self._account.leave(batch)
                 raise
-        self._call_since_ns = self._backend.clock.now_ns()
+        self.call_since_ns = self._backend.clock.now_ns()
         try:
             result = move_batch(
                 self._backend,
@@ -275,7 +275,7 @@ class Job:
                 threads=self.request.threads,
             )
         finally:
-            self._call_since_ns = None
+            self.call_since_ns = None
         if record is not None:
             record.settle(result)
         self._account.book(batch, result, pages)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from numamig.migrate.batch import Even
 from numamig.migrate.left import LeftPages
+from numamig.migrate.plan import Plan
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.pages import UNKNOWN_NODE
 
@@ -62,6 +63,19 @@ class LedgerRow(NamedTuple):
     target: int
     outcome: Outcome
     pages: int
+
+    def as_dict(self, plan: Plan) -> dict[str, object]:
+        """What ``--json`` prints of it."""
+        known = 0 <= self.region < len(plan.selected)
+        return {
+            "start": plan.ranges[self.region][0] if known else None,
+            "region": plan.selected[self.region].label if known else None,
+            "from": None if self.source == UNKNOWN_NODE else self.source,
+            "to": self.target,
+            "outcome": self.outcome.key,
+            "pages": self.pages,
+            "bytes": self.pages * plan.page_size,
+        }
 
 
 class Ledger:

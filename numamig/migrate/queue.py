@@ -1,130 +1,239 @@
-"""Jobs in their order, and the loop that runs one: step, wait the gap, look whether to go on."""
+"""Many jobs over many processes: in which order, how many at the same time, and what is asked of each."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from numamig.backends.base import Backend
-from numamig.clock import Clock, PacedClock
 from numamig.errors import UsageError
+from numamig.migrate.chooser import ChoosesFor, choose_by_plan
 from numamig.migrate.job import Job
-from numamig.migrate.plan import Plan
+from numamig.migrate.journal.record import JobRecord, Recorder
+from numamig.migrate.ledger import LedgerRow
+from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.snapshot import JobSnapshot, JobState
-from numamig.model.events import BatchMoved, Event, PassEnded
+from numamig.migrate.undo import Undoing, choose_to_undo, plan_undo
+from numamig.model.events import Event
 
-__all__ = ["JobQueue", "gap_after", "nap", "run_job"]
+__all__ = ["JobQueue", "jobs_at_once"]
 
-_NAP_NS = 100_000_000  # how long a wait may keep somebody waiting who wants it to end
-
-
-def gap_after(events: list[Event]) -> int:
-    """Nanoseconds to wait after the step that caused ``events``."""
-    gap = 0
-    for event in events:
-        if isinstance(event, (BatchMoved, PassEnded)):
-            gap = max(gap, event.gap_ns)
-    return gap
+_HANGS_NS = 5_000_000_000
+"""A call that takes longer hangs: nothing further is begun until it is back."""
 
 
-def nap(clock: Clock, duration_ns: int, wanted: Callable[[], bool]) -> int:
-    """Sleep, but not long after it is not wanted any more; returns how long it slept, in ns."""
-    slept = 0
-    speed = (clock.speed if isinstance(clock, PacedClock) else None) or 1
-    while slept < duration_ns and wanted():
-        piece = min(duration_ns - slept, max(1, round(_NAP_NS * speed)))
-        clock.sleep_ns(piece)
-        slept += piece
-    return slept
+def jobs_at_once(backend: Backend) -> int:
+    """How many jobs are stepped at the same time where nobody says otherwise (docs/performance.md)."""
+    return 1 if backend.capabilities.virtual_time else max(1, min(2, len(os.sched_getaffinity(0)) // 2))
 
 
-def _keep_pace(clock: PacedClock, wanted: Callable[[], bool]) -> None:
-    """Where time is shown at a pace, wait for the wall; but not long after it is not wanted any more."""
-    while clock.keep_pace(_NAP_NS / 1e9) > 0 and wanted():
-        pass
-
-
-def run_job(job: Job, backend: Backend, wanted: Callable[[], bool] = lambda: True) -> Iterator[Event]:
-    """Step a job to its end, or until ``wanted`` says no; between steps nothing is held and nothing is half done."""
-    job.run()
-    paced = backend.clock if isinstance(backend.clock, PacedClock) else None
-    while not job.state.ended and wanted():
-        events = job.step()
-        if paced is not None and paced.speed is not None:
-            _keep_pace(paced, wanted)
-        yield from events
-        gap = 0 if job.state.ended else gap_after(events)
-        if gap:
-            job.waited(nap(backend.clock, gap, wanted))
-    job.hold()
+@dataclass(slots=True)
+class _Entry:
+    job: Job
+    record: JobRecord
+    priority: int
+    cancelled: bool = False
+    stepping: threading.Lock = field(default_factory=threading.Lock)
 
 
 class JobQueue:
-    """Many jobs; one of them is stepped at a time. Safe to ask and to steer from any thread."""
+    """Safe to ask and to steer from any thread. Jobs of one process never step at once where their memory overlaps."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, recorder: Recorder | None = None, at_once: int | None = None) -> None:
+        """
+        :param recorder: None: the journal of this machine, opened when the first job needs it
+        :param at_once: how many jobs are stepped at the same time; None: what was measured to be good
+        """
         self._backend = backend
-        self._jobs: list[Job] = []
+        self._recorder = recorder
+        self.at_once = jobs_at_once(backend) if at_once is None else at_once
+        self._entries: dict[int, _Entry] = {}
+        self._order: list[int] = []
+        self._claimed: set[int] = set()
         self._lock = threading.RLock()
-        self._stepping = threading.Lock()
-        self._cancelled: set[int] = set()
 
-    def add(self, plan: Plan) -> int:
-        """A new job, held; its number."""
+    @property
+    def recorder(self) -> Recorder:
+        """
+        :raises JournalError: there can be no journal, and so there can be no job.
+        """
         with self._lock:
-            number = len(self._jobs) + 1
-            self._jobs.append(Job(number, self._backend, plan))
-            return number
+            if self._recorder is None:
+                self._recorder = Recorder.open(self._backend)
+            return self._recorder
+
+    def add(self, plan: Plan, *, chooses: ChoosesFor = choose_by_plan, priority: int = 0) -> int:
+        """A new job, held; its number.
+
+        :raises JournalError: it could not be written down.
+        """
+        record = self.recorder.begin(plan)
+        job = Job(record.number, self._backend, plan, record, chooses=chooses)
+        with self._lock:
+            self._entries[job.number] = _Entry(job, record, priority)
+            self._order.append(job.number)
+        return job.number
+
+    def add_undo(self, number: int, steps: range | None = None) -> int:
+        """A new job, held, that takes another one back, or some steps of it; its number.
+
+        :raises UsageError: there is nothing to take back.
+        :raises RefusedError: it is another process by now, or rights are missing.
+        :raises TargetGone: the process ended.
+        """
+        journal = self.recorder.journal
+        undoing = Undoing(journal, journal.job(number), steps)
+        plan = plan_undo(self._backend, undoing)
+        plan.demand_possible()
+        return self.add(plan, chooses=choose_to_undo(undoing))
 
     def snapshots(self) -> tuple[JobSnapshot, ...]:
         """Every job, in order. Waits for no step: what a step in progress has booked is shown as it is."""
         with self._lock:
-            jobs = list(self._jobs)
+            jobs = [self._entries[number].job for number in self._order]
         return tuple(job.snapshot() for job in jobs)
+
+    def snapshot(self, number: int) -> JobSnapshot:
+        return self._entry(number).job.snapshot()
+
+    def ledger(self, number: int) -> list[LedgerRow]:
+        """What became of a job's pages, by region, source and target."""
+        return self._entry(number).job.ledger()
 
     def run(self, number: int) -> None:
         """Let a held job run."""
-        self._job(number).run()
+        entry = self._entry(number)
+        entry.job.run()
+        entry.record.act("run")
 
     def hold(self, number: int) -> None:
         """Pause a job after the step it is in."""
-        self._job(number).hold()
+        entry = self._entry(number)
+        if entry.job.state is JobState.RUNNING:
+            entry.job.hold()
+            entry.record.act("hold")
 
     def cancel(self, number: int) -> None:
         """End a job after the step it is in."""
+        entry = self._entry(number)
         with self._lock:
-            if not self._job(number).state.ended:
-                self._cancelled.add(number)
+            wanted = not entry.job.state.ended
+            entry.cancelled |= wanted
+        if wanted:
+            entry.record.act("cancel")
 
     def set_batch(self, number: int, pages: int) -> None:
         """Base pages of the job's next batch."""
-        self._job(number).pacer.batch_pages = max(1, pages)
+        self._entry(number).job.pacer.batch_pages = max(1, pages)
+
+    def set_budget(self, number: int, budget_ns: int | None) -> None:
+        """Wanted duration of a call; None: the size of batches is as it was set."""
+        self._entry(number).job.pacer.budget_ns = budget_ns
+
+    def set_rate(self, number: int, rate: int | None) -> None:
+        """Bytes per second, at most."""
+        self._entry(number).job.pacer.rate = rate
+
+    def prioritise(self, number: int, priority: int) -> None:
+        """Jobs of a higher priority are stepped first, whatever their place."""
+        self._entry(number).priority = priority
+
+    def shift(self, number: int, places: int) -> None:
+        """Further to the front (negative) or to the back."""
+        self._entry(number)
+        with self._lock:
+            place = self._order.index(number)
+            self._order.remove(number)
+            self._order.insert(max(0, min(len(self._order), place + places)), number)
+
+    def retarget(self, number: int, target: int) -> None:
+        """What has had no turn yet goes to another node.
+
+        :raises UsageError: the node does not exist, or the job takes another one back.
+        :raises RefusedError: preflight says no.
+        """
+        entry = self._entry(number)
+        if entry.job.plan.undoes is not None:
+            raise UsageError(f"job {number} puts pages back where they were", hint="cancel it, and move them")
+        plan = plan_request(self._backend, replace(entry.job.request, target=target))
+        plan.demand_possible()
+        entry.record.act(f"retarget to node {target}")
+        entry.job.retarget(plan)
 
     def next_running(self) -> int | None:
-        """The first job that wants a step: running, or to be cancelled."""
+        """The first job that wants a step and may have one: running, or to be cancelled."""
         with self._lock:
-            for job in self._jobs:
-                if job.number in self._cancelled or job.state is JobState.RUNNING:
-                    return job.number
-        return None
+            if len(self._claimed) >= self.at_once or self._hangs():
+                return None
+            ready = [n for n in self._order if n not in self._claimed and self._wants_step(n)]
+            ready.sort(key=lambda n: -self._entries[n].priority)
+            return next((number for number in ready if not self._disturbs(number)), None)
+
+    def claim(self) -> int | None:
+        """``next_running``, and nobody else gets it until ``step`` is through with it."""
+        with self._lock:
+            number = self.next_running()
+            if number is not None:
+                self._claimed.add(number)
+            return number
+
+    def release(self, number: int) -> None:
+        """Others may have it again."""
+        with self._lock:
+            self._claimed.discard(number)
 
     def step(self, number: int) -> list[Event]:
         """One step of a job, or its cancellation where that was asked for."""
-        job = self._job(number)
-        with self._stepping:
+        entry = self._entry(number)
+        with entry.stepping:
             with self._lock:
-                cancelled = number in self._cancelled
-                self._cancelled.discard(number)
-            return job.cancel() if cancelled else job.step()
+                cancelled, entry.cancelled = entry.cancelled, False
+                self._claimed.add(number)
+            try:
+                return entry.job.cancel() if cancelled else entry.job.step()
+            finally:
+                self.release(number)
 
     def waited(self, number: int, duration_ns: int) -> None:
         """A gap has passed for a job."""
-        self._job(number).waited(duration_ns)
+        self._entry(number).job.waited(duration_ns)
 
-    def _job(self, number: int) -> Job:
+    def _wants_step(self, number: int) -> bool:
+        entry = self._entries[number]
+        return entry.cancelled or entry.job.state is JobState.RUNNING
+
+    def _disturbs(self, number: int) -> bool:
+        """Whether it would move what a job that is being stepped moves."""
+        mine = self._entries[number].job.plan
+        for other in self._claimed:
+            theirs = self._entries[other].job.plan
+            if theirs.process.identity == mine.process.identity and _overlap(mine.ranges, theirs.ranges):
+                return True
+        return False
+
+    def _hangs(self) -> bool:
+        """Whether a call does not come back from the kernel."""
+        now = self._backend.clock.now_ns()
+        since = [self._entries[number].job.call_since_ns for number in self._claimed]
+        return any(began is not None and now - began > _HANGS_NS for began in since)
+
+    def _entry(self, number: int) -> _Entry:
         with self._lock:
-            if not 1 <= number <= len(self._jobs):
-                raise UsageError(
-                    f"there is no job {number}", hint=f"jobs: 1 to {len(self._jobs)}" if self._jobs else None
-                )
-            return self._jobs[number - 1]
+            if number not in self._entries:
+                known = ", ".join(map(str, self._order[-5:]))
+                raise UsageError(f"there is no job {number}", hint=f"jobs: {known}" if known else None)
+            return self._entries[number]
+
+
+def _overlap(some: tuple[tuple[int, int], ...], others: tuple[tuple[int, int], ...]) -> bool:
+    """Whether two ascending lists of ranges have an address in common."""
+    i = j = 0
+    while i < len(some) and j < len(others):
+        if some[i][1] <= others[j][0]:
+            i += 1
+        elif others[j][1] <= some[i][0]:
+            j += 1
+        else:
+            return True
+    return False

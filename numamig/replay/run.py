@@ -10,10 +10,11 @@ from functools import partial
 from numamig.backends.base import Backend
 from numamig.errors import FileError, NumamigError, TargetGone, UsageError
 from numamig.migrate.job import Job
+from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
 from numamig.migrate.preflight import demand_node, demand_process, demand_shared
-from numamig.migrate.queue import nap, run_job
 from numamig.migrate.request import Request, Retry
+from numamig.migrate.run import nap, run_job
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.events import Event
 from numamig.model.nodeset import parse_nodeset
@@ -93,10 +94,12 @@ def run_profile(
     document: Document,
     observe: Observer = lambda _job, _event: None,
     wanted: Callable[[], bool] = lambda: True,
+    recorder: Recorder | None = None,
 ) -> Report:
     """Do what a profile says. Nothing moves unless all of it can be understood on this machine.
 
     :param wanted: asked between steps; from its first no on, nothing further is done
+    :param recorder: None: the journal of this machine
 
     :raises FileError: a node or a process that it names does not exist here.
     :raises RefusedError: the rights do not suffice.
@@ -107,11 +110,12 @@ def run_profile(
         profile.title, {"backend": backend.name, "machine": capabilities.machine, "kernel": capabilities.kernel}
     )
     touched: dict[int, Process] = {}
+    recorder = recorder or Recorder.open(backend)
     for step in profile.steps:
         if not wanted():
             break
         try:
-            report.steps.append(_do(backend, step, report, touched, observe, wanted))
+            report.steps.append(_do(backend, step, report, touched, observe, wanted, recorder))
         except NumamigError as error:
             # What moved until now stays moved and must be reported; what was checked before has changed since.
             report.steps.append({"error": str(error)})
@@ -129,6 +133,7 @@ def _do(
     touched: dict[int, Process],
     observe: Observer,
     wanted: Callable[[], bool],
+    recorder: Recorder,
 ) -> dict[str, object]:
     """One step; what the report says of it."""
     if step.wait is not None:
@@ -140,7 +145,8 @@ def _do(
     for process in find_processes(backend, step.migrate.process):
         plan = plan_request(backend, _request(backend, step.migrate, process))
         plan.demand_possible()
-        job = Job(len(report.jobs) + 1, backend, plan)
+        record = recorder.begin(plan)
+        job = Job(record.number, backend, plan, record)
         touched[process.pid] = process
         for event in run_job(job, backend, wanted):
             observe(job, event)

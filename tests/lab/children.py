@@ -18,8 +18,8 @@ from typing import TextIO
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan, plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request
+from numamig.migrate.run import run_job
 from tests.lab.back_door import pages_by_node, wait_until_asleep
 from tests.lab.jobs import counts
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request, Retry, RetryMode
+from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobSnapshot
 from tests.lab.conftest import PAGE, LabTarget, LabWorkshop
 

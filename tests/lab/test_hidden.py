@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from numamig.backends.base import MovePagesReturn
-from numamig.migrate.mover import Stop, move_batch
 from numamig.migrate.batch import Batch
+from numamig.migrate.mover import Stop, move_batch
 from numamig.model.outcome import Outcome
 from numamig.testing import Area
 from tests.lab.conftest import PAGE, LabTarget, LabWorkshop

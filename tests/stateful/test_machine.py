@@ -18,8 +18,8 @@ from numamig.backends.base import UNWRITTEN, MovePagesReturn
 from numamig.backends.simulator.memory import ABSENT, PAGE, Flag
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request, Retry, RetryMode
+from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobState
 from numamig.model.outcome import Outcome
 from tests.stateful.world import MS, NODES, PIDS, World

@@ -53,7 +53,7 @@ class QueuePane(Table[int]):
         return next((job for job in reversed(self.jobs) if not job.state.ended), None)
 
     def job(self, number: int | None) -> JobSnapshot | None:
-        return self.jobs[number - 1] if number is not None and 1 <= number <= len(self.jobs) else None
+        return next((job for job in self.jobs if job.number == number), None)
 
     @property
     def _detailed(self) -> JobSnapshot | None:

@@ -196,6 +196,12 @@ class LinuxBackend:
 
         return read_hazards(self.proc_root, self.sys_root, pid, os.getpid())
 
+    @property
+    def boot_id(self) -> str:
+        from numamig.backends.linux.image import read_boot_id
+
+        return read_boot_id(self.proc_root)
+
     def memory_image(self, pid: int) -> MemoryImage:
         from numamig.backends.linux.image import read_memory_image
 

@@ -14,10 +14,15 @@ from numamig.backends.linux.procfs import parse_stat, read_text
 from numamig.backends.linux.sysfs import read_text as read_file
 from numamig.model.process import MemoryImage
 
-__all__ = ["read_memory_image"]
+__all__ = ["read_boot_id", "read_memory_image"]
 
 _LAYOUT: Final = tuple(field - 3 for field in (26, 28, 48, 50))
 """startcode, startstack, arg_start, env_start; the first field behind the name is field 3."""
+
+
+def read_boot_id(proc_root: Path) -> str:
+    """ "" where the machine does not tell."""
+    return read_file(proc_root / "sys/kernel/random/boot_id") or ""
 
 
 def read_memory_image(proc_root: Path, pid: int) -> MemoryImage:
@@ -36,8 +41,7 @@ def read_memory_image(proc_root: Path, pid: int) -> MemoryImage:
         except OSError:
             executable = (0, 0)
         before, now = now, _parse(read_text(path, pid))
-    boot = read_file(proc_root / "sys/kernel/random/boot_id") or ""
-    return MemoryImage(boot, pid, now[0], executable, now[1])
+    return MemoryImage(read_boot_id(proc_root), pid, now[0], executable, now[1])
 
 
 def _parse(text: str) -> tuple[int, tuple[int, ...]]:

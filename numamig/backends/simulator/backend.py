@@ -208,6 +208,10 @@ class SimulatorBackend:
         with self.machine.lock:
             return foresight.folio_cost(self.machine, self.machine.process(pid), folio_bytes)
 
+    @property
+    def boot_id(self) -> str:
+        return self.machine.boot_id
+
     def memory_image(self, pid: int) -> MemoryImage:
         """A simulated process keeps its program: pid and start time tell it from others of the same boot."""
         process = self.machine.process(pid)

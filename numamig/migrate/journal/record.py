@@ -21,7 +21,7 @@ from numamig.migrate.plan import Plan
 from numamig.model.outcome import OutcomeCounts
 from numamig.model.process import MemoryImage, Process
 
-__all__ = ["JobRecord", "Recorder", "image_of"]
+__all__ = ["JobRecord", "Recorder", "boot_of", "image_of"]
 
 _NOBODY = 0xFFFF_FFFF
 """In /proc/self/loginuid: nobody logged in."""
@@ -101,6 +101,8 @@ class JobRecord:
         """Result that is not written yet: what was left, duration of the calls, number of the batch."""
         self._locked = False
         self._lock = threading.Lock()
+        self.before = OutcomeCounts()
+        """Of an earlier run of the same job: added to what this one comes to."""
 
     def lock(self) -> None:
         """Be the only one who moves pages of this process; until ``unlock``.
@@ -143,7 +145,7 @@ class JobRecord:
 
         :raises JournalError: it could not be written.
         """
-        counts = json.dumps({outcome.key: pages for outcome, pages in outcomes.items() if pages})
+        counts = json.dumps({outcome.key: pages for outcome, pages in (self.before + outcomes).items() if pages})
         with self._recorder.journal.transaction() as db:
             self._write_result(db)
             db.execute(
@@ -171,6 +173,11 @@ class JobRecord:
                 "UPDATE batch SET left = ?, call_ns = ? WHERE job = ? AND number = ?",
                 (left, call_ns, self.number, number),
             )
+
+
+def boot_of(backend: Backend) -> str:
+    """Which boot of a machine this is; "" where it does not tell."""
+    return backend.boot_id if isinstance(backend, TellsMemoryImage) else ""
 
 
 def image_of(backend: Backend, process: Process) -> MemoryImage:

@@ -97,6 +97,8 @@ class BatchEntry:
     intended: bytes
     left: bytes | None
     """What did not move; None where nobody lived to write it."""
+    pages: int
+    """Base pages in all."""
 
 
 class Journal:
@@ -204,9 +206,14 @@ class Journal:
         """None where there is none with that number."""
         with self._lock, self._errors():
             row = self._db.execute(
-                "SELECT number, intended, left FROM batch WHERE job = ? AND number = ?", (job, number)
+                "SELECT number, intended, left, pages FROM batch WHERE job = ? AND number = ?", (job, number)
             ).fetchone()
         return None if row is None else BatchEntry(*row)
+
+    def set_left(self, job: int, number: int, left: bytes) -> None:
+        """What was found out later about a batch without a result."""
+        with self.transaction() as db:
+            db.execute("UPDATE batch SET left = ? WHERE job = ? AND number = ?", (left, job, number))
 
     def size_bytes(self, job: int) -> int:
         """What the batches of a job take."""

@@ -13,8 +13,8 @@ from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import PAGE, Flag
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request
+from numamig.migrate.run import run_job
 from tests.machines import PID, START, add_process, machine, pages_by_node
 
 LAYOUT = ([0] * 70 + [1] * 5 + [255] * 9 + [2] * 40) * 6

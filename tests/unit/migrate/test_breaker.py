@@ -7,9 +7,9 @@ import pytest
 
 from numamig.backends.base import TellsHealth
 from numamig.backends.simulator.memory import Flag
+from numamig.migrate.batch import Batch, Even
 from numamig.migrate.breaker import Breaker, Limits, MovedSample
 from numamig.migrate.mover import move_batch
-from numamig.migrate.batch import Batch, Even
 from numamig.model.finding import Finding, Severity
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.topology import Health

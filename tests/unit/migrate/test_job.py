@@ -15,8 +15,8 @@ from numamig.errors import RefusedError, TargetGone, UsageError
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request, Retry, RetryMode
+from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import BatchMoved, JobEnded, JobStarted, PassEnded
 from numamig.model.outcome import Outcome

@@ -11,8 +11,8 @@ from numamig.backends.base import MPOL_MF_MOVE, MovePagesReturn
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import HUGE_PAGES, PAGE, Flag
 from numamig.backends.simulator.process import Caller
-from numamig.migrate.mover import BatchResult, Stop, move_batch
 from numamig.migrate.batch import Batch
+from numamig.migrate.mover import BatchResult, Stop, move_batch
 from numamig.model.outcome import Outcome
 from tests.machines import PID, START, add_process, machine, pages_by_node
 

@@ -14,8 +14,8 @@ from numamig.errors import RefusedError, TargetGone, UsageError
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request, Retry
+from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.migrate.undo import Undoing, choose_to_undo, plan_undo
 from tests.machines import PID, START, add_process, machine, pages_by_node

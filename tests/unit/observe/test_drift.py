@@ -22,8 +22,8 @@ from numamig.backends.simulator.workload import Workload, WorkloadPlan
 from numamig.errors import TargetGone
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request
+from numamig.migrate.run import run_job
 from numamig.model.finding import Severity
 from numamig.model.pages import PageRuns, Ranges
 from numamig.model.topology import NodeCounters, Switches

@@ -16,8 +16,8 @@ from numamig.backends.simulator.memory import HUGE_PAGES, Backing, Flag
 from numamig.backends.simulator.workload import Workload, WorkloadPlan
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request
+from numamig.migrate.run import run_job
 from numamig.model.outcome import Outcome
 from numamig.model.process import RegionKind
 from tests.machines import PID, add_process, machine, pages_by_node

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from numamig.backends.simulator.actors.second_tool import SecondTool
+from numamig.migrate.breaker import Limits
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request
+from numamig.migrate.run import run_job
 from numamig.model.outcome import Outcome
 from tests.machines import PID, add_process, machine, pages_by_node
 
@@ -41,7 +42,7 @@ def test_a_job_accounts_truly_for_pages_that_somebody_else_moves(kernel: str, to
     before = backing.node.copy()
     tool = SecondTool(PID, to, at_ns=2 * MS, every_ns=1 * MS, pages=700)
     tool.start(backend.machine)
-    job = Job(1, backend, plan_request(backend, Request(PID, 1, sources=(0,))))
+    job = Job(1, backend, plan_request(backend, Request(PID, 1, sources=(0,))), limits=Limits(bounced=None))
     list(run_job(job, backend))
     done = job.snapshot()
     assert tool.answers

@@ -12,8 +12,8 @@ from numamig.backends.simulator.memory import Backing, SimNode
 from numamig.backends.simulator.workload import Workload, WorkloadPlan
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
-from numamig.migrate.queue import run_job
 from numamig.migrate.request import Request
+from numamig.migrate.run import run_job
 from tests.machines import PID, add_process, machine, pages_by_node
 
 SECOND = 10**9

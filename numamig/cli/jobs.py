@@ -1,0 +1,144 @@
+"""``numamig jobs``: what was moved, by whom, and what is unfinished."""
+
+from __future__ import annotations
+
+import pwd
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from numamig.cli.options import Shared, print_json
+from numamig.cli.options import command as numamig_command
+from numamig.cli.running import recording
+from numamig.cli.table import print_table
+from numamig.migrate.journal.record import Recorder, boot_of
+from numamig.migrate.journal.store import JobEntry
+from numamig.migrate.resume import moved_pages
+from numamig.units import format_bytes
+
+if TYPE_CHECKING:
+    from numamig.backends.base import Backend
+
+__all__ = ["command"]
+
+
+@numamig_command("jobs")
+@click.argument("job", type=click.IntRange(min=1), required=False)
+@click.option("--all", "everything", is_flag=True, help="Also those of other machines and of earlier boots.")
+def command(shared: Shared, job: int | None, everything: bool, as_json: bool) -> None:
+    """What ran, what is unfinished, and who did it; with a number, everything about one JOB.
+
+    \b
+    Examples:
+      numamig jobs
+      numamig jobs 17 --json
+      numamig resume 17
+      numamig undo 17
+    """
+    backend = shared.open()
+    with recording(backend) as recorder:
+        if job is not None:
+            _tell(recorder, recorder.journal.job(job), as_json=as_json)
+            return
+        entries = [entry for entry in recorder.journal.jobs() if everything or _is_here(backend, entry)]
+        if as_json:
+            print_json([_as_dict(recorder, entry) for entry in entries])
+        elif entries:
+            _print(recorder, entries)
+        else:
+            click.echo("nothing was moved here since it was started", err=True)
+
+
+def _is_here(backend: Backend, entry: JobEntry) -> bool:
+    """Of this machine and this boot: what can still be taken back."""
+    return entry.backend == backend.name and entry.image.boot == boot_of(backend)
+
+
+def _state(recorder: Recorder, entry: JobEntry) -> str:
+    """As it is now: the journal of a job that was killed still says that it runs."""
+    if entry.state not in ("running", "held"):
+        return entry.reason if entry.state == "stopped" else entry.state
+    holder = recorder.locks.holder(entry.image)
+    return "interrupted" if holder is None else f"{entry.state} (numamig {holder})" if holder else entry.state
+
+
+def _as_dict(recorder: Recorder, entry: JobEntry) -> dict[str, object]:
+    request = entry.request
+    return {
+        "job": entry.id,
+        "kind": entry.kind,
+        "undoes": entry.undoes,
+        "state": _state(recorder, entry),
+        "reason": entry.reason,
+        "pid": entry.image.pid,
+        "start_time": entry.image.start_time,
+        "name": entry.name,
+        "to": None if entry.kind == "undo" else request["target"],
+        "moved_pages": moved_pages(recorder.journal, entry),
+        "page_size": entry.page_size,
+        "planned_pages": entry.planned,
+        "outcomes": {outcome.key: pages for outcome, pages in entry.outcomes.items()},
+        "backend": entry.backend,
+        "machine": entry.machine,
+        "host": entry.host,
+        "boot": entry.image.boot,
+        "login_uid": entry.login_uid,
+        "uid": entry.uid,
+        "created": round(entry.created, 3),
+        "changed": round(entry.changed, 3),
+        "journal_bytes": recorder.journal.size_bytes(entry.id),
+    }
+
+
+def _print(recorder: Recorder, entries: list[JobEntry]) -> None:
+    rows = [
+        [
+            str(entry.id),
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.created)),
+            _who(entry),
+            entry.name,
+            str(entry.image.pid),
+            _what(entry),
+            format_bytes(moved_pages(recorder.journal, entry) * entry.page_size),
+            _state(recorder, entry),
+        ]
+        for entry in entries
+    ]
+    left = frozenset({"when", "who", "process", "what", "state"})
+    print_table(["job", "when", "who", "process", "pid", "what", "moved", "state"], rows, left=left)
+
+
+def _what(entry: JobEntry) -> str:
+    return f"undo of {entry.undoes}" if entry.kind == "undo" else f"to node {entry.request['target']}"
+
+
+def _who(entry: JobEntry) -> str:
+    """Who logged in, and as whom it was done, where that is somebody else."""
+    login, did = entry.login_uid, entry.uid
+    return _user(did) if login is None or login == did else f"{_user(login)} as {_user(did)}"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _tell(recorder: Recorder, entry: JobEntry, *, as_json: bool) -> None:
+    acts = recorder.journal.acts(entry.id)
+    if as_json:
+        said = [
+            {"at": round(at, 3), "what": what, "host": host, "login_uid": login, "uid": uid}
+            for at, what, host, login, uid in acts
+        ]
+        print_json({**_as_dict(recorder, entry), "request": dict(entry.request), "acts": said})
+        return
+    _print(recorder, [entry])
+    for outcome, pages in entry.outcomes.items():
+        if pages:
+            click.echo(f"  {outcome.words:<14} {pages:>12,} pages {format_bytes(pages * entry.page_size):>8}")
+    for at, what, host, login, uid in acts:
+        who = _user(uid) if login is None or login == uid else f"{_user(login)} as {_user(uid)}"
+        click.echo(f"  {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))}  {what} by {who} on {host}")
