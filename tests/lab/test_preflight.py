@@ -30,8 +30,10 @@ from tests.lab.children import (
     PREFERRED,
     START,
     Child,
+    checked,
     finish,
     forked,
+    libc,
     make_area,
     plan_area,
     quiet,
@@ -208,29 +210,30 @@ def test_the_shared_share_is_within_its_error(part: int) -> None:
 
 @pytest.mark.parametrize("advice", [mmap.MADV_HUGEPAGE, mmap.MADV_NOHUGEPAGE])
 def test_few_pages_are_all_looked_at(advice: int) -> None:
-    """Exactly, huge pages included."""
-    size = 4 << 20
+    """Exactly, where huge pages have come apart too."""
+    pages = 1024
 
     def work() -> None:
-        area = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        area.madvise(advice)
-        area[:] = b"\1" * size
+        place = START + APART
+        checked(libc.mmap(place, pages * PAGE, 3, 0x02 | 0x20 | 0x100000, -1, 0))
+        checked(libc.madvise(place, pages * PAGE, advice))
+        ctypes.memset(place, 1, pages * PAGE)
         if os.fork() == 0:
             ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
             os.read(os.pipe()[0], 1)
-        globals()["kept"] = area
+        for page in range(700, pages):
+            ctypes.memset(place + page * PAGE, 2, 1)
 
     backend = LinuxBackend()
     with quiet(), forked(work) as child:
-        anonymous = max(
-            (region for region in backend.regions(child.pid) if region.kind == "anon"), key=lambda r: r.size_bytes
-        )
-        within = [(anonymous.start, anonymous.end)]
-        sums = smaps(child.pid, anonymous.start, anonymous.end)
-        truth = (sums["Shared_Clean"] + sums["Shared_Dirty"]) / sums["Rss"]
+        place = START + APART
+        within = [(place, place + pages * PAGE)]
+        sums = smaps(child.pid, *within[0])
+        truth = (sums["Shared_Clean"] + sums["Shared_Dirty"]) / pages
+        assert 0 < truth < 1
         shared = look(backend, Request(child.pid, 2, within=within)).shared
         assert shared is not None
-        assert shared.share == pytest.approx(truth, abs=shared.error + 1e-9)
+        assert (shared.share, shared.error) == (pytest.approx(truth), 0)
 
 
 def test_the_reserve_of_a_node() -> None:
