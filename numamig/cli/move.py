@@ -7,25 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from numamig.cli.interrupt import going_on
-from numamig.cli.narrate import introduce, print_job, print_plan, progress_bar
+from numamig.cli.narrate import introduce, print_plan
 from numamig.cli.options import Shared, pace_option, print_json
 from numamig.cli.options import command as numamig_command
+from numamig.cli.running import recording, run_and_tell
 from numamig.errors import ExitCode, RefusedError, UsageError
-from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
-from numamig.migrate.run import run_job
-from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.nodeset import parse_nodeset
-from numamig.model.outcome import Outcome
 from numamig.model.process import RegionKind
 from numamig.units import parse_address, parse_duration, parse_rate, parse_size
 
 if TYPE_CHECKING:
-    from numamig.backends.base import Backend
+    pass
 
-__all__ = ["command", "exit_code"]
+__all__ = ["command"]
 
 
 @numamig_command("move")
@@ -133,32 +129,8 @@ def command(
         _demand_no_warning(plan)
     if plan.warnings and not yes and sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm("Go on?", default=True, abort=True, err=True)
-    job, interrupted = run_visibly(backend, Job(1, backend, plan))
-    if as_json:
-        print_json(job.as_dict())
-    else:
-        print_job(job)
-    return ExitCode.INTERRUPTED if interrupted else exit_code(job)
-
-
-def run_visibly(backend: Backend, job: Job) -> tuple[JobSnapshot, bool]:
-    """Run a job with a progress bar on stderr; ctrl-c cancels it between two steps. Whether it was interrupted."""
-    with going_on() as wanted, progress_bar(job.plan) as show:
-        for _event in run_job(job, backend, wanted):
-            show(job.snapshot())
-        interrupted = not job.state.ended
-        job.cancel()
-    return job.snapshot(), interrupted
-
-
-def exit_code(job: JobSnapshot) -> ExitCode:
-    """What a finished job means for the shell."""
-    if job.outcomes[Outcome.GONE]:
-        return ExitCode.TARGET_GONE
-    there = job.outcomes[Outcome.MOVED] + job.outcomes[Outcome.ALREADY_THERE]
-    if job.outcomes[Outcome.REFUSED] and not there:
-        return ExitCode.REFUSED
-    return ExitCode.DONE if there == job.chosen and job.state is JobState.DONE else ExitCode.PARTIAL
+    with recording(backend) as recorder:
+        return run_and_tell(backend, plan, recorder.begin(plan), as_json=as_json)
 
 
 def _kinds(text: str | None) -> frozenset[RegionKind]:

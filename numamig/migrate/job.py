@@ -59,7 +59,7 @@ class Job:
         self.reason = ""
         self.remedy = ""
         request = plan.request
-        self.pacer = Pacer(request.batch_pages, request.budget_ns, request.rate, request.most_calls)
+        self.pacer = Pacer(request.batch_pages, request.budget_ns, request.rate, request.most_calls, plan.page_size)
         self._state_lock = threading.Lock()
         self._stepping = threading.RLock()
         self._backend = backend
@@ -81,6 +81,10 @@ class Job:
         self._passes = 1
         self._began_ns: int | None = None
         self._busy_ns = 0
+        self._ended_ns: int | None = None
+        """When the last step did."""
+        self._waited_ns = 0
+        """What the pacer was told of the time since then."""
         self.call_since_ns: int | None = None
         self._paused = False
         """Held since its last step: what was looked at before the first is looked at again."""
@@ -156,6 +160,8 @@ class Job:
 
     def _next_step(self, began_ns: int) -> list[Event]:
         clock = self._backend.clock
+        if self._ended_ns is not None and (idle_ns := began_ns - self._ended_ns - self._waited_ns) > 0:
+            self.pacer.waited(idle_ns)  # whoever steps it was at something else
         threads = self.request.threads
         wanted = self.pacer.batch_pages * threads
         allowed = wanted if self._room is None else self._room.pages(wanted)
@@ -178,7 +184,7 @@ class Job:
             tripped = self._watch(batch, result)
         now = clock.now_ns()
         if result is not None:
-            gap = self._pace(result, now - began_ns)
+            gap = self._pace(len(batch), result, now - began_ns)
             start, end = batch.span
             duration = sum(result.call_ns)
             events.append(
@@ -196,6 +202,7 @@ class Job:
                 )
             )
         self._busy_ns += now - began_ns
+        self._ended_ns, self._waited_ns = now, 0
         if result is not None and result.stop is not None:
             return [*events, *self._stop(result.stop.value, gone=result.stop is Stop.TARGET_GONE)]
         if tripped is not None:
@@ -207,6 +214,7 @@ class Job:
     def waited(self, duration_ns: int) -> None:
         """A gap has passed between two steps of a running job."""
         self._busy_ns += duration_ns
+        self._waited_ns += duration_ns
         self.pacer.waited(duration_ns)
 
     def run(self) -> None:
@@ -296,10 +304,15 @@ class Job:
             tripped = breaker.healthy(health, bounced)
         return tripped
 
-    def _pace(self, result: BatchResult, elapsed_ns: int) -> int:
+    def _pace(self, folios: int, result: BatchResult, elapsed_ns: int) -> int:
+        """Tell the pacer; how long to wait."""
+        rounds, threads = result.call_ns, result.calls_at_once
         moved = result.outcomes[Outcome.MOVED] * self.plan.page_size
-        pages = -(-result.outcomes.total // self.request.threads)
-        return self.pacer.after_batch(pages, max(result.call_ns), moved, elapsed_ns, len(result.call_ns))
+        pages = -(-result.outcomes.total // threads)
+        # Where a call failed half way, others named the rest of it: no one of them was about so many pages.
+        call_ns = rounds[0] if len(rounds) == 1 else 0
+        calls = len(rounds) * threads
+        return self.pacer.after_batch(pages, call_ns, moved, elapsed_ns, calls, -(-folios // threads))
 
     def _end_pass(self) -> list[Event]:
         busy = self._account.end_pass()

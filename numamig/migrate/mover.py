@@ -60,6 +60,8 @@ class BatchResult(NamedTuple):
     call_ns: tuple[int, ...]
     """How long each moving call took."""
     stop: Stop | None
+    calls_at_once: int = 1
+    """Into how many calls the pages were divided."""
 
     @property
     def moved(self) -> dict[tuple[int, int], int]:
@@ -108,6 +110,7 @@ class _BatchMove:
         self._page_size = page_size
         self._flags = flags
         self._threads = threads
+        self._at_once = 1
         self._outcome = np.full(len(batch), Outcome.NOT_TRIED, np.int8)
         self._apart = np.zeros(len(batch), np.bool_)
         self._pieces: list[tuple[NDArray[np.uint64], NDArray[np.int8], int, int]] = []
@@ -154,6 +157,7 @@ class _BatchMove:
     def _call(self, pending: NDArray[np.intp]) -> NDArray[np.intp]:
         """Moving calls over ``pending``, at the same time; returns what of it the kernel did not try."""
         threads = min(self._threads, max(1, len(pending) // _LEAST_FOLIOS))
+        self._at_once = max(self._at_once, threads)
         parts = np.array_split(pending, threads) if threads > 1 else [pending]
         rest = [self._read_answer(part, answer) for part, answer in zip(parts, self._answers(parts), strict=True)]
         return np.concatenate(rest) if len(rest) > 1 else rest[0]
@@ -257,7 +261,8 @@ class _BatchMove:
         if parts:
             settled = Settled.joined(parts)
         counts = np.bincount(settled.outcome, weights=settled.pages, minlength=len(Outcome)).astype(np.int64)
-        return BatchResult(OutcomeCounts(counts), settled, _left(settled, page), tuple(self._call_ns), self._stop)
+        calls_ns = tuple(self._call_ns)
+        return BatchResult(OutcomeCounts(counts), settled, _left(settled, page), calls_ns, self._stop, self._at_once)
 
 
 def _left(settled: Settled, page_size: int) -> LeftPages:
