@@ -105,7 +105,7 @@ async def test_a_step_moves_one_batch() -> None:
 
 async def test_run_pause_and_cancel() -> None:
     made = world()
-    app = console(made, speed=0.0002)
+    app = console(made, speed=0.02)
     async with app.run_test(size=WIDE) as pilot:
         await until(pilot, lambda: looked(app))
         await press(pilot, "m")
@@ -221,7 +221,7 @@ async def test_hostile_names_stay_in_their_place() -> None:
 
 async def test_a_process_that_ends_is_gone_and_not_a_traceback() -> None:
     made = world()
-    app = console(made, speed=0.0002)
+    app = console(made, speed=0.02)
     async with app.run_test(size=WIDE) as pilot:
         await until(pilot, lambda: looked(app))
         await press(pilot, "m")
@@ -304,7 +304,7 @@ async def test_moved_cells_flash() -> None:
 
 
 async def test_quit_asks_while_jobs_run() -> None:
-    app = console(world(), speed=0.0002)
+    app = console(world(), speed=0.02)
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: app.bridge.looker.census is not None and app.bridge.looker.census.complete)
         await press(pilot, "m")

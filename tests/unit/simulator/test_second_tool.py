@@ -42,7 +42,9 @@ def test_a_job_accounts_truly_for_pages_that_somebody_else_moves(kernel: str, to
     before = backing.node.copy()
     tool = SecondTool(PID, to, at_ns=2 * MS, every_ns=1 * MS, pages=700)
     tool.start(backend.machine)
-    job = Job(1, backend, plan_request(backend, Request(PID, 1, sources=(0,))), limits=Limits(bounced=None))
+    job = Job(
+        1, backend, plan_request(backend, Request(PID, 1, sources=(0,), most_calls=None)), limits=Limits(bounced=None)
+    )
     list(run_job(job, backend))
     done = job.snapshot()
     assert tool.answers
