@@ -14,8 +14,9 @@ from numamig.migrate.journal.record import JobRecord, Recorder
 from numamig.migrate.ledger import LedgerRow
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.snapshot import JobSnapshot, JobState
+from numamig.migrate.stream import EventStream
 from numamig.migrate.undo import Undoing, choose_to_undo, plan_undo
-from numamig.model.events import Event
+from numamig.model.events import Event, JobAdded, JobAsked, JobFailed
 
 __all__ = ["JobQueue", "jobs_at_once"]
 
@@ -51,6 +52,8 @@ class JobQueue:
         self._entries: dict[int, _Entry] = {}
         self._order: list[int] = []
         self._claimed: set[int] = set()
+        self.stream = EventStream()
+        """Everything that happens to any job, in order."""
         self._lock = threading.RLock()
 
     @property
@@ -73,6 +76,8 @@ class JobQueue:
         with self._lock:
             self._entries[job.number] = _Entry(job, record, priority)
             self._order.append(job.number)
+        now = self._backend.clock.now_ns()
+        self.stream.publish([JobAdded(job.number, plan.process.pid, now, plan.pages, plan.undoes)])
         return job.number
 
     def add_undo(self, number: int, steps: range | None = None) -> int:
@@ -104,15 +109,16 @@ class JobQueue:
     def run(self, number: int) -> None:
         """Let a held job run."""
         entry = self._entry(number)
-        entry.job.run()
-        entry.record.act("run")
+        if entry.job.state is JobState.HELD:
+            entry.job.run()
+            self._asked(entry, "run")
 
     def hold(self, number: int) -> None:
         """Pause a job after the step it is in."""
         entry = self._entry(number)
         if entry.job.state is JobState.RUNNING:
             entry.job.hold()
-            entry.record.act("hold")
+            self._asked(entry, "hold")
 
     def cancel(self, number: int) -> None:
         """End a job after the step it is in."""
@@ -121,7 +127,7 @@ class JobQueue:
             wanted = not entry.job.state.ended
             entry.cancelled |= wanted
         if wanted:
-            entry.record.act("cancel")
+            self._asked(entry, "cancel")
 
     def set_batch(self, number: int, pages: int) -> None:
         """Base pages of the job's next batch."""
@@ -158,8 +164,8 @@ class JobQueue:
             raise UsageError(f"job {number} puts pages back where they were", hint="cancel it, and move them")
         plan = plan_request(self._backend, replace(entry.job.request, target=target))
         plan.demand_possible()
-        entry.record.act(f"retarget to node {target}")
         entry.job.retarget(plan)
+        self._asked(entry, f"retarget to node {target}")
 
     def next_running(self) -> int | None:
         """The first job that wants a step and may have one: running, or to be cancelled."""
@@ -191,13 +197,23 @@ class JobQueue:
                 cancelled, entry.cancelled = entry.cancelled, False
                 self._claimed.add(number)
             try:
-                return entry.job.cancel() if cancelled else entry.job.step()
+                events = entry.job.cancel() if cancelled else entry.job.step()
+            except Exception as error:
+                entry.job.hold()
+                self.stream.publish([JobFailed(number, self._backend.clock.now_ns(), str(error) or repr(error))])
+                raise
             finally:
                 self.release(number)
+            self.stream.publish(events)
+            return events
 
     def waited(self, number: int, duration_ns: int) -> None:
         """A gap has passed for a job."""
         self._entry(number).job.waited(duration_ns)
+
+    def _asked(self, entry: _Entry, what: str) -> None:
+        self.stream.publish([JobAsked(entry.job.number, self._backend.clock.now_ns(), what)])
+        entry.record.act(what)
 
     def _wants_step(self, number: int) -> bool:
         entry = self._entries[number]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from numamig.model.outcome import OutcomeCounts
 
-__all__ = ["BatchMoved", "Event", "JobEnded", "JobStarted", "PassEnded"]
+__all__ = ["BatchMoved", "Event", "JobAdded", "JobAsked", "JobEnded", "JobFailed", "JobStarted", "PassEnded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +63,35 @@ class JobEnded:
     outcomes: OutcomeCounts
 
 
-Event = JobStarted | BatchMoved | PassEnded | JobEnded
+@dataclass(frozen=True, slots=True)
+class JobAdded:
+    """A job is in the queue, held."""
+
+    job: int
+    pid: int
+    at_ns: int
+    planned_pages: int
+    undoes: int | None
+    """The job that it takes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobAsked:
+    """Somebody asked something of a job; what comes of it is told by other events."""
+
+    job: int
+    at_ns: int
+    what: str
+    """"run", "hold", "cancel", "retarget to node 2"."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """A step ended in an error that is no outcome: the job is held, the others go on."""
+
+    job: int
+    at_ns: int
+    error: str
+
+
+Event = JobAdded | JobAsked | JobStarted | BatchMoved | PassEnded | JobEnded | JobFailed

@@ -97,7 +97,7 @@ def test_a_huge_page_is_split_where_the_target_has_only_small_ones(workshop: Lab
     # none of those between them may be moved out of the way.
     with written(COMPACT_LOCKED, "0"), written(MIN_FREE, "4096"):
         workshop.start(Area(free - 30_000, 2, "locked"), Area(24_000, 2, "holes"))
-        job = migrate(workshop, target, 2, retry=NEVER)
+        job = migrate(workshop, target, 2, retry=NEVER, reserve_bytes=0)
     at = target.pages_by_node(0)
     assert vmstat("thp_migration_split") > split
     assert job.outcomes[Outcome.MOVED] == at.get(2, 0) > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from numamig.model.outcome import Outcome
@@ -42,12 +44,25 @@ def test_a_full_target_takes_what_fits_and_the_rest_is_accounted_for(workshop: L
     workshop.start(Area((free[2] - (100 << 20)) // (512 * PAGE) * 512, 2, "huge"))
     target = workshop.start(Area((160 << 20) // PAGE, 0))
     before = target.pages_by_node(0)[0]
-    job = migrate(workshop, target, 2, batch_pages=8192)
+    job = migrate(workshop, target, 2, batch_pages=8192, reserve_bytes=0)
     after = target.pages_by_node(0)
     assert job.outcomes[Outcome.MOVED] == after.get(2, 0) > 10_000
     assert job.outcomes[Outcome.NO_ROOM] > 0
     assert job.chosen == before == after[0] + after[2]
     assert job.reason == "the target node is full"
+    assert target.intact()
+
+
+def test_a_reserve_is_left_on_the_node_that_receives(workshop: LabWorkshop) -> None:
+    free = workshop.backend.node_counters().free_bytes
+    workshop.start(Area((free[2] - (100 << 20)) // (512 * PAGE) * 512, 2, "huge"))
+    target = workshop.start(Area((120 << 20) // PAGE, 0))
+    job = migrate(workshop, target, 2, batch_pages=1024, reserve_bytes=60 << 20)
+    after = target.pages_by_node(0)
+    assert job.reason == "node 2 is down to its reserve"
+    assert (20 << 20) // PAGE < job.outcomes[Outcome.MOVED] == after.get(2, 0) < (45 << 20) // PAGE
+    text = Path("/sys/devices/system/node/node2/meminfo").read_text()
+    assert int(text.split("MemFree:")[1].split()[0]) << 10 >= 58 << 20
     assert target.intact()
 
 
