@@ -23,9 +23,11 @@ _COMMANDS = {
     "show": "One process: threads, memory, cpuset, and what you may do to it.",
     "map": "Where a process's memory is: regions by node.",
     "move": "Move pages of a process to another node.",
+    "plan": "What a profile would do, and what will stop it.",
     "jobs": "What was moved, by whom, and what is unfinished.",
     "undo": "Put the pages of a job back where they were.",
     "resume": "Go on with a job that was killed or stopped.",
+    "watch": "Whether the pages of a job stay where it put them.",
     "replay": "Run a YAML profile.",
     "doctor": "What this kernel and these rights allow.",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import click
 
@@ -16,9 +16,11 @@ from numamig.errors import ExitCode
 from numamig.migrate.job import Job
 from numamig.model.events import BatchMoved, Event, JobStarted
 from numamig.replay.run import Report, load_profile, run_profile
+from numamig.replay.schema import Profile
 from numamig.resources import find_profile, find_scenario
 from numamig.text import plain
 from numamig.units import format_bytes
+from numamig.yamlfile import Document
 
 __all__ = ["command"]
 
@@ -37,13 +39,8 @@ def command(shared: Shared, profile: str, speed: float | None, as_json: bool) ->
     The profile says which machine it is for; --backend, --scenario and --machine say otherwise.
     Exit code: 0 done, and what it expects holds; 1 an expectation failed, or, where it has none, pages remain.
     """
-    path = find_profile(profile)
-    loaded, document = load_profile(str(path))
-    name = shared.backend or ("simulator" if shared.machine else loaded.backend)
-    scenario = shared.scenario
-    if scenario is None and loaded.scenario is not None and name != "linux":
-        scenario = str(find_scenario(loaded.scenario, beside=Path(path).parent))
-    backend = Shared(name, scenario, shared.speed, shared.machine).paced(speed).open()
+    loaded, document, shared = load_for(profile, shared)
+    backend = shared.paced(speed).open()
     with going_on() as wanted, recording(backend) as recorder:
         report = run_profile(backend, loaded, document, _Narrator(), wanted, recorder)
     if as_json:
@@ -55,6 +52,20 @@ def command(shared: Shared, profile: str, speed: float | None, as_json: bool) ->
     if report.interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.DONE if report.passed else ExitCode.PARTIAL
+
+
+def load_for(profile: str, shared: Shared) -> tuple[Profile, Document, Shared]:
+    """A profile by file or name, and which machine it is for where the command line does not say otherwise.
+
+    :raises FileError: it cannot be read, or is wrong.
+    """
+    path = find_profile(profile)
+    loaded, document = load_profile(str(path))
+    name = shared.backend or ("simulator" if shared.machine else loaded.backend)
+    scenario = shared.scenario
+    if scenario is None and loaded.scenario is not None and name != "linux":
+        scenario = str(find_scenario(loaded.scenario, beside=path.parent))
+    return loaded, document, replace(shared, backend=name, scenario=scenario)
 
 
 class _Narrator:

@@ -11,7 +11,7 @@ from numamig.backends.base import Backend
 from numamig.errors import FileError, NumamigError, TargetGone, UsageError
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
-from numamig.migrate.plan import plan_request
+from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.preflight import demand_node, demand_process, demand_shared
 from numamig.migrate.request import Request, Retry
 from numamig.migrate.run import nap, run_job
@@ -25,7 +25,7 @@ from numamig.observe.placement import Placement, count_ranges, movable
 from numamig.replay.schema import Expect, Migrate, ProcessSelector, Profile, Step
 from numamig.yamlfile import Document, read_yaml
 
-__all__ = ["Report", "load_profile", "run_profile"]
+__all__ = ["Report", "load_profile", "plan_profile", "run_profile"]
 
 Observer = Callable[[Job, Event], None]
 
@@ -124,6 +124,21 @@ def run_profile(
     report.interrupted = not wanted()
     report.placement = {pid: where for pid, p in touched.items() if (where := _placement(backend, p)) is not None}
     return report
+
+
+def plan_profile(backend: Backend, profile: Profile, document: Document) -> list[Plan]:
+    """A plan for each process that each step moves, as things are now; nothing moves.
+
+    :raises FileError: a node or a process that it names does not exist here.
+    :raises RefusedError: the rights do not suffice.
+    """
+    _check(backend, profile, document)
+    return [
+        plan_request(backend, _request(backend, step.migrate, process))
+        for step in profile.steps
+        if step.migrate is not None
+        for process in find_processes(backend, step.migrate.process)
+    ]
 
 
 def _do(

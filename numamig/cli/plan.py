@@ -1,0 +1,39 @@
+"""``numamig plan``: what a profile would do, and what will stop it; nothing moves."""
+
+from __future__ import annotations
+
+import click
+
+from numamig.cli.narrate import print_plan
+from numamig.cli.options import Shared, print_json
+from numamig.cli.options import command as numamig_command
+from numamig.cli.replay import load_for
+from numamig.errors import ExitCode
+from numamig.replay.run import plan_profile
+
+__all__ = ["command"]
+
+
+@numamig_command("plan")
+@click.argument("profile", metavar="PROFILE")
+@click.option("--strict", is_flag=True, help="Exit code 3 where there are warnings, too.")
+def command(shared: Shared, profile: str, strict: bool, as_json: bool) -> int:
+    """Say what a profile would do as things are now, and what speaks against it.
+
+    \b
+    Examples:
+      numamig plan pull-database-to-its-cpus
+      numamig plan night-shift.yaml --json
+
+    Later steps are planned from how things are before the first. Exit code: 0 nothing stops it, 3 something does.
+    """
+    loaded, document, shared = load_for(profile, shared)
+    backend = shared.open()
+    plans = plan_profile(backend, loaded, document)
+    if as_json:
+        print_json([plan.as_dict() for plan in plans])
+    else:
+        for plan in plans:
+            print_plan(plan)
+    stopped = any(plan.errors or (strict and plan.warnings) for plan in plans)
+    return ExitCode.REFUSED if stopped else ExitCode.DONE
