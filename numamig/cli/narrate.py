@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
 
+from numamig.migrate.ledger import LedgerRow
 from numamig.migrate.plan import Plan
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.finding import Finding, Severity
@@ -24,6 +25,7 @@ __all__ = [
     "plan_line",
     "print_job",
     "print_plan",
+    "print_stayed",
     "progress_bar",
 ]
 
@@ -102,6 +104,24 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[JobSnapshot], None]]:
             bar.update(max(0, min(plan.pages, job.chosen) - bar.pos))
 
         yield show
+
+
+def print_stayed(plan: Plan, ledger: Sequence[LedgerRow], most: int = 8) -> None:
+    """Where what stayed is, by region: the largest parts, on stdout."""
+    stayed: dict[tuple[int, Outcome], int] = {}
+    for row in ledger:
+        if row.outcome not in (Outcome.MOVED, Outcome.ALREADY_THERE):
+            stayed[row.region, row.outcome] = stayed.get((row.region, row.outcome), 0) + row.pages
+    parts = sorted(stayed.items(), key=lambda part: -part[1])
+    if len({region for region, _ in stayed}) < 2 and plan.regions < 2:
+        return
+    for (region, outcome), pages in parts[:most]:
+        known = 0 <= region < len(plan.selected)
+        where = f"{plan.ranges[region][0]:x} {plain(plan.selected[region].label)}" if known else "somewhere"
+        click.echo(f"  {outcome.words:<14} {pages:>12,} pages {format_bytes(pages * plan.page_size):>8}  in {where}")
+    if len(parts) > most:
+        rest = sum(pages for _, pages in parts[most:])
+        click.echo(f"  {'…':<14} {rest:>12,} pages in {len(parts) - most} further parts; --json has them all")
 
 
 def print_job(job: JobSnapshot) -> None:

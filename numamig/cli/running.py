@@ -6,17 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 from numamig.cli.interrupt import going_on
-from numamig.cli.narrate import narrate, print_job, progress_bar
+from numamig.cli.narrate import narrate, print_job, print_stayed, progress_bar
 from numamig.cli.options import print_json
-from numamig.errors import ExitCode
+from numamig.errors import ExitCode, RefusedError, TargetGone
 from numamig.migrate.chooser import ChoosesFor, choose_by_plan
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import JobRecord, Recorder
+from numamig.migrate.moved import verify_moved
 from numamig.migrate.plan import Plan
 from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.outcome import Outcome
+from numamig.model.pages import UNKNOWN_NODE
+from numamig.observe.verify import Verified
 
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
@@ -46,15 +51,54 @@ def run_and_tell(
         for _event in run_job(job, backend, wanted):
             show(job.snapshot())
         interrupted = not job.state.ended
+        if interrupted:
+            record.act("cancel")
         job.cancel()
     done = job.snapshot()
+    seen = _look_again(backend, record, done)
     if as_json:
-        print_json({**done.as_dict(), "ledger": [row.as_dict(plan) for row in job.ledger()]})
+        ledger = [row.as_dict(plan) for row in job.ledger()]
+        print_json({**done.as_dict(), "ledger": ledger, "verified": None if seen is None else _as_dict(seen)})
     else:
         print_job(done)
+        print_stayed(plan, job.ledger())
+        if seen is not None:
+            _print_seen(seen)
         if backend.capabilities.lasting and done.outcomes[Outcome.MOVED]:
             narrate(f"numamig undo {done.number} takes it back")
     return ExitCode.INTERRUPTED if interrupted else exit_code(done)
+
+
+def _look_again(backend: Backend, record: JobRecord, done: JobSnapshot) -> Verified | None:
+    """Where what was moved is now; None where nothing was, or it can no longer be seen."""
+    if not done.outcomes[Outcome.MOVED] or done.outcomes[Outcome.GONE]:
+        return None
+    try:
+        hold = backend.hold(done.plan.process)
+        try:
+            return verify_moved(backend, hold, record.journal, record.journal.job(record.number))
+        finally:
+            hold.close()
+    except (TargetGone, RefusedError):
+        return None
+
+
+def _as_dict(seen: Verified) -> dict[str, object]:
+    elsewhere = {"unknown" if n == UNKNOWN_NODE else str(n): pages for n, pages in seen.elsewhere.items() if pages}
+    return {"in_place_pages": seen.in_place, "elsewhere": elsewhere, "absent_pages": seen.absent}
+
+
+def _print_seen(seen: Verified) -> None:
+    if seen.in_place == seen.expected:
+        click.echo(f"  {'verified':<14} {seen.in_place:>12,} pages are where they were moved to")
+        return
+    away = [
+        f"{pages:,} on {'a node not known' if node == UNKNOWN_NODE else f'node {node}'}"
+        for node, pages in seen.elsewhere.items()
+        if pages
+    ]
+    away += [f"{seen.absent:,} not present"] if seen.absent else []
+    click.echo(f"  {'verified':<14} {seen.in_place:>12,} pages are where they were moved to; {', '.join(away)}")
 
 
 def exit_code(job: JobSnapshot) -> ExitCode:

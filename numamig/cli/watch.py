@@ -16,6 +16,7 @@ from numamig.migrate.moved import where_moved
 from numamig.migrate.run import nap
 from numamig.migrate.undo import demand_same_memory
 from numamig.model.pages import UNKNOWN_NODE
+from numamig.observe.causes import Movements
 from numamig.observe.drift import Drift, Watch
 from numamig.observe.verify import Verified, verify
 from numamig.units import format_bytes, format_percent, parse_duration
@@ -57,7 +58,9 @@ def command(shared: Shared, job: int, duration: str | None, every: str, as_json:
         _print_counted(counted)
     in_place = counted.in_place == counted.present
     if lasts_ns:
-        looks = _watch(backend, process, expected, lasts_ns, every_ns, show=not as_json)
+        since = None if entry.counters is None else Movements(**entry.counters)
+        watch = Watch(backend, process, expected, since=since)
+        looks = _watch(backend, watch, lasts_ns, every_ns, show=not as_json)
         if as_json:
             print_json({**_counted_as_dict(job, counted), "looks": [_as_dict(drift) for drift in looks]})
         in_place = in_place and all(drift.in_place == 1.0 for drift in looks)
@@ -74,12 +77,9 @@ def _count(backend: Backend, process: Process, expected: Expected) -> Verified:
         hold.close()
 
 
-def _watch(
-    backend: Backend, process: Process, expected: Expected, lasts_ns: int, every_ns: int, *, show: bool
-) -> list[Drift]:
+def _watch(backend: Backend, watch: Watch, lasts_ns: int, every_ns: int, *, show: bool) -> list[Drift]:
     clock = backend.clock
     until = clock.now_ns() + lasts_ns
-    watch = Watch(backend, process, expected)
     looks: list[Drift] = []
     try:
         with going_on() as wanted:

@@ -149,6 +149,8 @@ class Job:
                 self._record.lock()
                 self._flush()
             self._began_ns = now_ns
+            if self._breaker.wants_health(now_ns) and isinstance(self._backend, TellsHealth):
+                self._breaker.healthy(self._backend.health())  # what was swapped out before is not this job's doing
             return [JobStarted(self.number, self.plan.process.pid, now_ns, self.plan.pages)]
         if self._paused:
             self._paused = False
@@ -255,6 +257,7 @@ class Job:
             self.plan = self._account.plan = plan
             self._room = None if plan.request.reserve_bytes == 0 else Room(self._backend, plan.request)
             self._chooser = self._new_chooser(rest)
+            self._sample.forget()
 
     def _new_chooser(self, ranges: Ranges | None) -> ChooserAhead:
         return ChooserAhead(self._chooses(self._backend, self._hold, self.plan, ranges), self._backend.clock)
@@ -351,4 +354,5 @@ class Job:
 
     def _flush(self) -> None:
         if self._record is not None:
-            self._record.flush(self.state.value, self.reason, self._account.ledger.outcomes)
+            counters = self._backend.node_counters() if self.state.ended else None
+            self._record.flush(self.state.value, self.reason, self._account.ledger.outcomes, counters)

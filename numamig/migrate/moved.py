@@ -1,37 +1,70 @@
-"""Where the pages of a job should be, as the journal has it: what a watch looks for."""
+"""Where the pages of a job should be, as the journal has it; and whether they are there."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from numamig.backends.base import Backend, Hold
 from numamig.errors import UsageError
 from numamig.migrate.journal.packing import unpack_batch, unpack_left
 from numamig.migrate.journal.store import JobEntry, Journal
 from numamig.migrate.left import LeftPages
 from numamig.model.outcome import Outcome
+from numamig.observe.verify import Verified, verify
 
-__all__ = ["where_moved"]
+__all__ = ["verify_moved", "where_moved"]
+
+_TOGETHER = 64  # batches
 
 
 def where_moved(journal: Journal, entry: JobEntry) -> list[tuple[int, int, int]]:
-    """(start, end, node) of what a job moved, ascending; where it moved a page twice, the last time counts.
+    """(start, end, node) of what a job moved, ascending.
 
     :raises UsageError: it moved nothing.
     """
-    moved = LeftPages.none()
+    parts = list(_parts(journal, entry))
+    if not parts:
+        raise UsageError(f"job {entry.id} moved no page", hint="numamig jobs lists what others did")
+    return _rows(LeftPages.joined(parts))
+
+
+def verify_moved(backend: Backend, hold: Hold, journal: Journal, entry: JobEntry) -> Verified | None:
+    """Count where what a job moved is now, some batches at a time; None where it moved nothing.
+
+    :raises TargetGone: the process ended, or replaced its memory.
+    :raises RefusedError: the caller may not look.
+    """
+    total: Verified | None = None
+    for part in _parts(journal, entry):
+        counted = verify(backend, hold, _rows(part))
+        total = counted if total is None else total + counted
+    return total
+
+
+def _parts(journal: Journal, entry: JobEntry) -> Iterator[LeftPages]:
+    """Intervals that some batches moved, with the node that they went to."""
+    several: list[LeftPages] = []
     for number in journal.batch_numbers(entry.id):
         batch = journal.batch(entry.id, number)
         if batch is None or batch.left is None:
             continue
         intended = unpack_batch(batch.intended)
         end = intended.address + intended.page_size.view(np.uint64)
-        every = np.zeros(len(end), np.int8)
-        # The same node for all, where they came from, joins neighbours.
-        here = LeftPages.of(intended.address, end, every, every.astype(np.int16), intended.target)
+        every = np.full(len(end), Outcome.MOVED, np.int8)
+        # As if all had come from one node: neighbours are one interval.
+        moved = LeftPages.of(intended.address, end, every, every.astype(np.int16), intended.target)
         left = unpack_left(batch.left)
-        here = here.without(left.start, left.end)
-        moved = LeftPages.joined([moved.without(here.start, here.end), here])
-    if not len(moved):
-        raise UsageError(f"job {entry.id} moved no page", hint="numamig jobs lists what others did")
-    assert int(moved.outcome[0]) == Outcome.MOVED
+        moved = moved.without(left.start, left.end)
+        if len(moved):
+            several.append(moved)
+        if len(several) == _TOGETHER:
+            yield LeftPages.joined(several)
+            several = []
+    if several:
+        yield LeftPages.joined(several)
+
+
+def _rows(moved: LeftPages) -> list[tuple[int, int, int]]:
     return list(zip(moved.start.tolist(), moved.end.tolist(), moved.target.tolist(), strict=True))

@@ -72,10 +72,11 @@ class _Chooser:
         while not self.place.exhausted:
             rest = self._read() if self._rest is None else self._rest
             if len(rest):
-                # Whole folios only: what is larger than the batch goes as one.
                 now, self._rest = rest.first_pages(most_pages, page)
                 self.place = self.place._replace(cursor=int(now.start[0]))
-                batch, self.passed = self._choose(now)
+                batch, self.passed, end = self._choose(now)
+                # Whole folios only: what is larger than the batch goes as one, and has had its turn.
+                self._rest = self._rest.within([(end, (1 << 64) - 1)])
                 if not len(self._rest):
                     self._next()
                 if len(batch) or self.passed is not None:
@@ -99,8 +100,8 @@ class _Chooser:
         origins = moved_by(entry.intended, entry.left)
         return origins.within(self._ranges)
 
-    def _choose(self, origins: Origins) -> tuple[Batch, Settled | None]:
-        """What is not where it came from, to be moved; and of the rest, what is known."""
+    def _choose(self, origins: Origins) -> tuple[Batch, Settled | None, int]:
+        """What is not where it came from, to be moved; of the rest, what is known; and where the last folio ends."""
         page = self._plan.page_size
         seen = PageRuns.concatenate(self._hold.page_runs(origins.ranges()))
         address, size, node = seen.folios()
@@ -108,16 +109,17 @@ class _Chooser:
         origin = origins.of_folios(address, size)
         mine = origin != UNKNOWN_NODE
         address, size, node, origin = address[mine], size[mine], node[mine], origin[mine]
+        end = int(address[-1]) + int(size[-1]) if len(address) else 0
         back = node == origin
         batch = _batch_of(address[~back], size[~back], node[~back], origin[~back])
         if self._again or self._doubtful:
-            return batch, None
+            return batch, None, end
         pages = size[back] // page
         home = np.full(len(pages), Outcome.ALREADY_THERE, np.int8)
         there = Settled(address[back], pages, node[back], origin[back].astype(np.int32), home)
         absent = _absent(*origins.unseen(address, size, page))
         every = Settled.joined([there, absent])
-        return batch, every if len(every.address) else None
+        return batch, every if len(every.address) else None, end
 
 
 def choose_to_undo(undoing: Undoing) -> ChoosesFor:

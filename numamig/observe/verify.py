@@ -29,6 +29,12 @@ class Verified:
     page_size: int
     """Bytes of a base page."""
 
+    def __add__(self, other: Verified) -> Verified:
+        """Of other ranges of the same process."""
+        nodes = sorted({*self.elsewhere, *other.elsewhere})
+        elsewhere = {node: self.elsewhere.get(node, 0) + other.elsewhere.get(node, 0) for node in nodes}
+        return Verified(self.expected + other.expected, self.in_place + other.in_place, elsewhere, self.page_size)
+
     @property
     def present(self) -> int:
         return self.in_place + sum(self.elsewhere.values())

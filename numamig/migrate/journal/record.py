@@ -20,6 +20,8 @@ from numamig.migrate.mover import BatchResult
 from numamig.migrate.plan import Plan
 from numamig.model.outcome import OutcomeCounts
 from numamig.model.process import MemoryImage, Process
+from numamig.model.topology import NodeCounters
+from numamig.observe.causes import Movements
 
 __all__ = ["JobRecord", "Recorder", "boot_of", "image_of"]
 
@@ -104,6 +106,10 @@ class JobRecord:
         self.before = OutcomeCounts()
         """Of an earlier run of the same job: added to what this one comes to."""
 
+    @property
+    def journal(self) -> Journal:
+        return self._recorder.journal
+
     def lock(self) -> None:
         """Be the only one who moves pages of this process; until ``unlock``.
 
@@ -140,17 +146,18 @@ class JobRecord:
         """What became of the batch that was intended last; written with the next one, or by ``flush``."""
         self._settled = (pack_left(result.left), sum(result.call_ns), self._next - 1)
 
-    def flush(self, state: str, reason: str, outcomes: OutcomeCounts) -> None:
+    def flush(self, state: str, reason: str, outcomes: OutcomeCounts, counters: NodeCounters | None = None) -> None:
         """Write down all that is known.
 
+        :param counters: of the machine when the job ended: what they say later tells what moved pages since
         :raises JournalError: it could not be written.
         """
         counts = json.dumps({outcome.key: pages for outcome, pages in (self.before + outcomes).items() if pages})
         with self._recorder.journal.transaction() as db:
             self._write_result(db)
             db.execute(
-                "UPDATE job SET state = ?, reason = ?, outcomes = ?, changed = ? WHERE id = ?",
-                (state, reason, counts, time.time(), self.number),
+                "UPDATE job SET state = ?, reason = ?, outcomes = ?, counters = ?, changed = ? WHERE id = ?",
+                (state, reason, counts, _movements(counters), time.time(), self.number),
             )
         self._settled = None
 
@@ -185,6 +192,10 @@ def image_of(backend: Backend, process: Process) -> MemoryImage:
     if isinstance(backend, TellsMemoryImage):
         return backend.memory_image(process.pid)
     return MemoryImage("", process.pid, process.start_time, (0, 0), ())
+
+
+def _movements(counters: NodeCounters | None) -> str:
+    return "" if counters is None else json.dumps(Movements.of(counters).as_dict())
 
 
 def _actor() -> dict[str, object]:

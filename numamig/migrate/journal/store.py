@@ -39,7 +39,8 @@ CREATE TABLE job (
     boot TEXT NOT NULL, pid INTEGER NOT NULL, start_time INTEGER NOT NULL, device INTEGER NOT NULL,
     inode INTEGER NOT NULL, layout TEXT NOT NULL, name TEXT NOT NULL,
     page_size INTEGER NOT NULL, planned INTEGER NOT NULL, request TEXT NOT NULL, regions TEXT NOT NULL,
-    state TEXT NOT NULL, reason TEXT NOT NULL, outcomes TEXT NOT NULL, created REAL NOT NULL, changed REAL NOT NULL
+    state TEXT NOT NULL, reason TEXT NOT NULL, outcomes TEXT NOT NULL, counters TEXT NOT NULL,
+    created REAL NOT NULL, changed REAL NOT NULL
 );
 CREATE TABLE batch (
     job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
@@ -54,7 +55,7 @@ CREATE INDEX act_of_job ON act (job);
 """
 _COLUMNS = (
     "id, kind, undoes, backend, machine, host, login_uid, uid, boot, pid, start_time, device, inode, layout, name,"
-    " page_size, planned, request, regions, state, reason, outcomes, created, changed"
+    " page_size, planned, request, regions, state, reason, outcomes, counters, created, changed"
 )
 
 
@@ -84,6 +85,8 @@ class JobEntry:
     state: str
     reason: str
     outcomes: OutcomeCounts
+    counters: Mapping[str, int] | None
+    """What the machine had counted when it ended (``numamig.observe.causes.Movements``); None where it did not."""
     created: float
     """Seconds since 1970, as is ``changed``."""
     changed: float
@@ -170,7 +173,15 @@ class Journal:
     def new_job(self, columns: Mapping[str, object]) -> int:
         """A job that has not begun; its number, which no other job ever had."""
         now = time.time()
-        values = {"state": "held", "reason": "", "outcomes": "{}", "created": now, "changed": now, **columns}
+        values = {
+            "state": "held",
+            "reason": "",
+            "outcomes": "{}",
+            "counters": "",
+            "created": now,
+            "changed": now,
+            **columns,
+        }
         with self.transaction() as db:
             names, marks = ", ".join(values), ", ".join("?" * len(values))
             cursor = db.execute(f"INSERT INTO job ({names}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
@@ -252,6 +263,7 @@ def _job(row: tuple[Any, ...]) -> JobEntry:
     )
     said["request"] = json.loads(said["request"])
     said["regions"] = tuple(tuple(each) for each in json.loads(said["regions"]))
+    said["counters"] = json.loads(said["counters"]) if said["counters"] else None
     counts = json.loads(said["outcomes"])
     said["outcomes"] = OutcomeCounts.of({outcome: counts.get(outcome.key, 0) for outcome in Outcome})
     return JobEntry(image=image, **said)
