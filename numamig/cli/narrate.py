@@ -115,13 +115,15 @@ def print_stayed(plan: Plan, ledger: Sequence[LedgerRow], most: int = 8) -> None
     parts = sorted(stayed.items(), key=lambda part: -part[1])
     if len({region for region, _ in stayed}) < 2 and plan.regions < 2:
         return
+    if parts:
+        click.echo("  what stayed, by region:")
     for (region, outcome), pages in parts[:most]:
         known = 0 <= region < len(plan.selected)
         where = f"{plan.ranges[region][0]:x} {plain(plan.selected[region].label)}" if known else "somewhere"
-        click.echo(f"  {outcome.words:<14} {pages:>12,} pages {format_bytes(pages * plan.page_size):>8}  in {where}")
+        click.echo(f"    {outcome.words:<12} {pages:>12,} pages {format_bytes(pages * plan.page_size):>8}  in {where}")
     if len(parts) > most:
         rest = sum(pages for _, pages in parts[most:])
-        click.echo(f"  {'…':<14} {rest:>12,} pages in {len(parts) - most} further parts; --json has them all")
+        click.echo(f"    {'…':<12} {rest:>12,} pages in {len(parts) - most} further parts; --json has them all")
 
 
 def print_job(job: JobSnapshot) -> None:
