@@ -164,6 +164,8 @@ class Ledger:
     def _count(self, settled: Settled) -> dict[_Cell, int]:
         if not len(settled.address):
             return {}
+        if (cells := self._count_alike(settled)) is not None:
+            return cells
         region = np.searchsorted(self._edges, settled.address, side="right") - 1
         low = int(region.min())
         code = (region - low) * _OUTCOMES + settled.outcome
@@ -173,6 +175,21 @@ class Ledger:
         codes, place = np.unique(code, return_inverse=True)
         sums = np.bincount(place, weights=settled.pages, minlength=len(codes)).astype(np.int64)
         return {self._cell(c, low): n for c, n in zip(codes.tolist(), sums.tolist(), strict=True)}
+
+    def _count_alike(self, settled: Settled) -> dict[_Cell, int] | None:
+        """Where they differ in nothing but their source, as most scattered batches do; a third of the cost."""
+        address, target, outcome = settled.address, settled.target, settled.outcome
+        region = bisect.bisect_right(self._starts, int(address.min())) - 1
+        if region < 0 or region != bisect.bisect_right(self._starts, int(address.max())) - 1:
+            return None
+        if (target != target[0]).any() or (outcome != outcome[0]).any():
+            return None
+        sums = np.bincount(settled.source - UNKNOWN_NODE, weights=settled.pages)
+        sources = np.flatnonzero(sums)
+        pages = sums[sources].astype(np.int64)
+        alike = int(target[0]), int(outcome[0])
+        each = zip(sources.tolist(), pages.tolist(), strict=True)
+        return {(region, source + UNKNOWN_NODE, *alike): count for source, count in each}
 
     def _cell(self, code: int, low: int) -> _Cell:
         rest, target = divmod(code, _NODES)

@@ -19,6 +19,8 @@ __all__ = ["Intended", "pack_batch", "pack_left", "unpack_batch", "unpack_left"]
 
 _RUNS, _BITS = 0, 1
 _RUN = np.dtype([("start", "<u8"), ("folios", "<u4"), ("page_size", "<u4"), ("source", "<i2"), ("target", "<i2")])
+_RUN_OF = struct.Struct("<QIIhh")
+"""One of them."""
 _HEAD = struct.Struct("<QIIhh")
 """Of the pages that are alike: first address, bits, page size, source, target."""
 _LEFT = np.dtype([("start", "<u8"), ("end", "<u8"), ("outcome", "<i1"), ("source", "<i2"), ("target", "<i2")])
@@ -37,21 +39,45 @@ def pack_batch(batch: Batch) -> bytes:
     """What a batch is going to move; its targets are those that are asked for."""
     even = batch.even
     if even is not None:
-        runs = np.array([(even.start, even.folios, even.page_size, even.source, even.target)], _RUN)
-        return bytes((_RUNS,)) + runs.tobytes()
+        return bytes((_RUNS,)) + _RUN_OF.pack(even.start, even.folios, even.page_size, even.source, even.target)
     address, size, source, target = batch.address, batch.size_bytes, batch.source, batch.target
-    breaks = (address[1:] != batch.end[:-1]) | (size[1:] != size[:-1])
-    breaks |= (source[1:] != source[:-1]) | (target[1:] != target[:-1])
-    first = np.concatenate(([0], np.flatnonzero(breaks) + 1))
-    if len(first) > 16:
-        bits = _pack_bits(batch)
-        if bits is not None and len(bits) < len(first) * _RUN.itemsize:
+    side_by_side = _side_by_side(batch)
+    breaks = source[1:] != source[:-1]
+    if not side_by_side:
+        breaks |= (address[1:] != batch.end[:-1]) | (size[1:] != size[:-1]) | (target[1:] != target[:-1])
+    count = 1 + int(np.count_nonzero(breaks))
+    if count > 16:
+        bits = _pack_sources(batch) if side_by_side else _pack_bits(batch)
+        if bits is not None and len(bits) < count * _RUN.itemsize:
             return bytes((_BITS,)) + bits
+    first = np.concatenate(([0], np.flatnonzero(breaks) + 1))
     runs = np.empty(len(first), _RUN)
     runs["start"], runs["page_size"] = address[first], size[first]
     runs["source"], runs["target"] = source[first], target[first]
     runs["folios"] = np.diff(np.concatenate((first, [len(address)])))
     return bytes((_RUNS,)) + runs.tobytes()
+
+
+def _side_by_side(batch: Batch) -> bool:
+    """Whether only their sources differ, and no page lies between them."""
+    address, size, target = batch.address, batch.size_bytes, batch.target
+    length = int(address[-1]) - int(address[0])
+    if length != (len(address) - 1) * int(size[0]):
+        return False
+    return bool((size == size[0]).all() and (target == target[0]).all())
+
+
+def _pack_sources(batch: Batch) -> bytes:
+    """``_pack_bits`` of pages side by side, at a fraction of the cost."""
+    start, page_size, target = int(batch.address[0]), int(batch.size_bytes[0]), int(batch.target[0])
+    source = batch.source
+    parts = []
+    for node in np.flatnonzero(np.bincount(source + 1)).tolist():
+        mine = source == node - 1
+        first, last = int(mine.argmax()), len(mine) - int(mine[::-1].argmax())
+        parts.append(_HEAD.pack(start + first * page_size, last - first, page_size, node - 1, target))
+        parts.append(np.packbits(mine[first:last]).tobytes())
+    return b"".join(parts)
 
 
 def _pack_bits(batch: Batch) -> bytes | None:
