@@ -9,8 +9,9 @@ from numamig.errors import RefusedError, TargetGone
 from numamig.migrate.batch import Batch
 from numamig.migrate.ledger import Ledger, Settled, settled_as
 from numamig.migrate.left import LeftPages
-from numamig.migrate.mover import BatchResult, resolve
+from numamig.migrate.mover import BatchResult
 from numamig.migrate.plan import Plan
+from numamig.migrate.resolve import resolve
 from numamig.migrate.select import from_sources
 from numamig.model.outcome import Outcome
 from numamig.model.pages import PageRuns, Ranges

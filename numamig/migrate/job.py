@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from numamig.backends.base import Backend, Hold, TellsHealth
+from numamig.backends.base import Backend, Hold
 from numamig.errors import RefusedError, TargetGone
 from numamig.migrate.account import Account
 from numamig.migrate.ahead import ChooserAhead
 from numamig.migrate.batch import Batch
-from numamig.migrate.breaker import Breaker, Limits, MovedSample
+from numamig.migrate.breaker import Limits
 from numamig.migrate.chooser import ChoosesFor, choose_by_plan
+from numamig.migrate.guard import Guard
 from numamig.migrate.journal.record import JobRecord
 from numamig.migrate.ledger import LedgerRow
 from numamig.migrate.lost import Lost
@@ -25,10 +26,9 @@ from numamig.migrate.pacing import Pacer
 from numamig.migrate.plan import Plan
 from numamig.migrate.preflight import recheck
 from numamig.migrate.request import Request
-from numamig.migrate.room import Room
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import BatchMoved, Event, JobEnded, JobStarted, PassEnded
-from numamig.model.finding import Finding, Severity
+from numamig.model.finding import Severity
 from numamig.model.outcome import Outcome
 from numamig.model.pages import Ranges
 
@@ -74,9 +74,7 @@ class Job:
         """Whether choosing may go on while pages move: not where only one thing can happen at a time."""
         self._chooser = self._new_chooser(None)
         self._account = Account(backend, plan)
-        self._breaker = Breaker(limits, plan.page_size)
-        self._sample = MovedSample(seed=number)
-        self._room = None if request.reserve_bytes == 0 else Room(backend, request)
+        self._guard = Guard(backend, plan, limits, number)
         self._steps = 0
         self._passes = 1
         self._began_ns: int | None = None
@@ -149,8 +147,7 @@ class Job:
                 self._record.lock()
                 self._flush()
             self._began_ns = now_ns
-            if self._breaker.wants_health(now_ns) and isinstance(self._backend, TellsHealth):
-                self._breaker.healthy(self._backend.health())  # what was swapped out before is not this job's doing
+            self._guard.begin(now_ns)
             return [JobStarted(self.number, self.plan.process.pid, now_ns, self.plan.pages)]
         if self._paused:
             self._paused = False
@@ -166,7 +163,7 @@ class Job:
             self.pacer.waited(idle_ns)  # whoever steps it was at something else
         threads = self.request.threads
         wanted = self.pacer.batch_pages * threads
-        allowed = wanted if self._room is None else self._room.pages(wanted)
+        allowed = self._guard.allows(wanted)
         batch = self._chooser.next_batch(max(1, allowed))
         if (passed := self._chooser.passed) is not None:
             self._account.ledger.book(passed)
@@ -183,7 +180,7 @@ class Job:
         result, tripped = None, None
         if pages:
             result = self._move(batch, pages)
-            tripped = self._watch(batch, result)
+            tripped = self._guard.moved(batch, result, again=self._passes > 1)
         now = clock.now_ns()
         if result is not None:
             gap = self._pace(len(batch), result, now - began_ns)
@@ -255,9 +252,8 @@ class Job:
                 return
             rest = list(self._chooser.remaining())
             self.plan = self._account.plan = plan
-            self._room = None if plan.request.reserve_bytes == 0 else Room(self._backend, plan.request)
+            self._guard.aim_at(plan)
             self._chooser = self._new_chooser(rest)
-            self._sample.forget()
 
     def _new_chooser(self, ranges: Ranges | None) -> ChooserAhead:
         return ChooserAhead(self._chooses(self._backend, self._hold, self.plan, ranges), self._backend.clock)
@@ -290,22 +286,9 @@ class Job:
         if record is not None:
             record.settle(result)
         self._account.book(batch, result, pages)
-        if self._room is not None:
-            self._room.took(result.outcomes[Outcome.MOVED])
         self._steps += 1
         self._call_ns.append(sum(result.call_ns))
         return result
-
-    def _watch(self, batch: Batch, result: BatchResult) -> Finding | None:
-        """Whether the breaker says stop."""
-        breaker = self._breaker
-        self._sample.feed(batch, result)
-        tripped = breaker.after_batch(result.outcomes, again=self._passes > 1)
-        if tripped is None and breaker.wants_health(self._backend.clock.now_ns()):
-            health = self._backend.health() if isinstance(self._backend, TellsHealth) else None
-            bounced = self._sample.bounced(self._backend, self.plan.process.pid)
-            tripped = breaker.healthy(health, bounced)
-        return tripped
 
     def _pace(self, folios: int, result: BatchResult, elapsed_ns: int) -> int:
         """Tell the pacer; how long to wait."""
