@@ -70,7 +70,7 @@ def test_the_engine_on_the_simulated_machine(capsys: pytest.CaptureFixture[str])
 
 
 def test_the_engine_beside_bare_calls() -> None:
-    process = {"name": "work", "pid": 1000, "regions": [{"size": "32MiB", "nodes": {0: 1}}]}
+    process = {"name": "work", "pid": 1000, "regions": [{"size": "4MiB", "nodes": {0: 1}}]}
     nodes = [{"id": number, "cpus": str(number), "memory": "1GiB"} for number in range(3)]
     scenario = {"scenario": 1, "title": "small", "nodes": nodes, "processes": [process]}
     backend = SimulatorBackend(build_machine(ScenarioFile.model_validate(scenario)))
