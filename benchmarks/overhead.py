@@ -80,22 +80,24 @@ class Movers:
         return self._job(self._nodes[2], batch)
 
     def _scatter(self) -> None:
-        self._calls(np.array(self._nodes[:2], np.int32)[self._random.integers(0, 2, self.pages)], _LARGE)
+        where = self._random.integers(0, 2, self.pages)
+        for nth in (0, 1):
+            self._calls(self._every[where == nth], self._nodes[nth], _LARGE)
 
     def _to(self, node: int, batch: int) -> int:
-        return self._calls(np.full(self.pages, node, np.int32), batch)
+        return self._calls(self._every, node, batch)
 
-    def _calls(self, nodes: NDArray[np.int32], batch: int) -> int:
-        places = [slice(at, at + batch) for at in range(0, self.pages, batch)]
-        batches = [(self._every[place], nodes[place]) for place in places]
+    def _calls(self, pages: NDArray[np.uint64], node: int, batch: int) -> int:
+        addresses = [pages[at : at + batch] for at in range(0, len(pages), batch)]
+        batches = [(each, np.full(len(each), node, np.int32)) for each in addresses]
         move_pages, answers = self._backend.move_pages, []
         began = time.perf_counter_ns()
         for address, target in batches:
             answers.append(move_pages(self._pid, address, target, MPOL_MF_MOVE))
         took = time.perf_counter_ns() - began
-        stayed = int((np.concatenate([answer.status for answer in answers]) != nodes).sum())
+        stayed = sum(int((answer.status != node).sum()) for answer in answers)
         if stayed:
-            raise SystemExit(f"{stayed} of {self.pages} pages did not move")
+            raise SystemExit(f"{stayed} of {len(pages)} pages did not move")
         return took
 
     def _job(self, node: int, batch: int) -> int:
