@@ -43,6 +43,7 @@ bench: setup-bench
 	$(BIN)/python -m benchmarks.disturbance
 	$(BIN)/python -m benchmarks.simulator
 	$(BIN)/python -m benchmarks.golden_2004
+	$(BIN)/python -m benchmarks.engine
 
 bench-move: setup-lab
 	@$(BIN)/python -m compileall -q numamig benchmarks
