@@ -255,7 +255,10 @@ def _request(backend: Backend, migrate: Migrate, process: Process) -> Request:
         threads=migrate.batch.threads,
         budget_ns=migrate.batch.budget,
         rate=migrate.batch.rate,
-        retry=Retry(migrate.retry.mode, migrate.retry.passes),
+        retry=Retry(migrate.retry.mode, migrate.retry.passes, deadline_ns=migrate.retry.deadline),
+        most_calls=migrate.batch.calls or None,
+        reserve_bytes=migrate.batch.reserve,
+        critical=migrate.critical,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from numamig.errors import UsageError
-from numamig.migrate.request import DEFAULT_BATCH_PAGES, RetryMode
+from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Retry, RetryMode
 from numamig.model.outcome import Outcome
 from numamig.model.process import RegionKind
 from numamig.units import parse_duration, parse_rate, parse_size
@@ -103,6 +103,10 @@ class BatchSettings(_Strict):
     budget: Duration | None = None
     rate: Rate | None = None
     threads: Annotated[int, Field(ge=1, le=64)] = 1
+    calls: Annotated[int, Field(ge=0)] = MOST_CALLS
+    """A second, at most; 0: no limit."""
+    reserve: Size | None = None
+    """Left free on the target; left out: its high watermark and min(256 MiB, 5 %)."""
 
 
 class RetrySettings(_Strict):
@@ -110,6 +114,8 @@ class RetrySettings(_Strict):
 
     mode: RetryMode = RetryMode.BOUNDED
     passes: Annotated[int, Field(ge=1, le=100)] = 3
+    deadline: Duration = Retry().deadline_ns
+    """Of ``until``."""
 
 
 class Migrate(_Strict):
@@ -121,6 +127,8 @@ class Migrate(_Strict):
     batch: BatchSettings = BatchSettings()
     retry: RetrySettings = RetrySettings()
     shared: Annotated[bool, Field(strict=True)] = False
+    critical: Annotated[bool, Field(strict=True)] = False
+    """Also processes that had better be left alone."""
 
 
 class Bound(_Strict):

@@ -130,3 +130,17 @@ def test_shared_pages_without_the_right_are_refused_before_the_first_step(numami
     done = numamig("replay", write(numamig, GOOD + more))
     assert (done.returncode, done.stdout) == (3, "")
     assert "CAP_SYS_NICE" in done.stderr
+
+
+def test_a_profile_says_how_gently_and_until_when(numamig: Numamig, tmp_path: Path) -> None:
+    profile = tmp_path / "gently.yaml"
+    profile.write_text(
+        "numamig: 1\ntitle: Gently\nbackend: simulator\nsteps:\n  - migrate:\n      process: {name: train.py}\n"
+        "      pages: {from: 2}\n      to: 1\n      batch: {pages: 1024, calls: 20, reserve: 1GiB}\n"
+        "      retry: {mode: until, deadline: 3s}\n      critical: true\n"
+    )
+    done = numamig("replay", str(profile), "--json")
+    assert done.returncode == 0, done.stderr
+    (job,) = json.loads(done.stdout)["steps"][0]["migrate"]
+    # 20 calls a second: a twentieth of a second from the beginning of one to that of the next.
+    assert (job["steps"] - 1) / 20 <= job["seconds"] < (job["steps"] + 1) / 20
