@@ -8,6 +8,7 @@ timed from being queued to its end; its plan is made before.
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,10 +22,13 @@ from numpy.typing import NDArray
 from benchmarks.pairs import ratio, take_turns
 from numamig.backends.base import MPOL_MF_MOVE, Backend
 from numamig.migrate.account import Account
+from numamig.migrate.ahead import ChooserAhead
 from numamig.migrate.chooser import Chooser
+from numamig.migrate.guard import Guard
 from numamig.migrate.journal.locks import WriterLocks
 from numamig.migrate.journal.record import JobRecord, Recorder
 from numamig.migrate.journal.store import Journal
+from numamig.migrate.pacing import Pacer
 from numamig.migrate.plan import plan_request
 from numamig.migrate.queue import JobQueue
 from numamig.migrate.request import Request
@@ -163,7 +167,8 @@ def _compared(name: str, bare: Callable[[], int], engine: Callable[[], int], rou
 
 
 def _parts(movers: Movers, engine: Callable[[], int]) -> dict[str, float]:
-    """Shares of a job's time. ``choose`` is in another thread, mostly while a call is made; all others are in turn."""
+    """Shares of a job's time. ``choose`` is in another thread, mostly while a call is made; all others are in turn, and
+    ``chosen`` is what it has to be waited for."""
     spent: dict[str, int] = {}
     movers.spent = spent
     took = engine()
@@ -174,7 +179,10 @@ def _parts(movers: Movers, engine: Callable[[], int]) -> dict[str, float]:
 
 @contextmanager
 def _clocks(backend: type, spent: dict[str, int] | None) -> Iterator[None]:
-    """Have the parts of the engine add up their time meanwhile; the clocks themselves take some."""
+    """Have the parts of the engine add up their time meanwhile, each without what it calls of the others.
+
+    The clocks themselves take some.
+    """
     with ExitStack() as clocked:
         for name, owner, method in (
             ("calls", backend, "move_pages"),
@@ -185,6 +193,14 @@ def _clocks(backend: type, spent: dict[str, int] | None) -> Iterator[None]:
             ("flush", JobRecord, "flush"),
             ("act", JobRecord, "act"),
             ("account", Account, "book"),
+            ("room", Guard, "allows"),
+            ("breaker_begin", Guard, "begin"),
+            ("breaker", Guard, "moved"),
+            ("pacing", Pacer, "after_batch"),
+            ("hold", backend, "hold"),
+            ("chosen", ChooserAhead, "next_batch"),
+            ("close", ChooserAhead, "close"),
+            ("claim", JobQueue, "claim"),
         ):
             if spent is not None:
                 clocked.enter_context(_clock(owner, method, spent, name))
@@ -197,14 +213,21 @@ def _clock(owner: Any, method: str, spent: dict[str, int], name: str) -> Iterato
     spent.setdefault(name, 0)
 
     def clocked(*values: Any, **named: Any) -> object:
+        outer, _within.ns = getattr(_within, "ns", 0), 0
         began = time.perf_counter_ns()
         try:
             return plain(*values, **named)
         finally:
-            spent[name] += time.perf_counter_ns() - began
+            took = time.perf_counter_ns() - began
+            spent[name] += took - _within.ns
+            _within.ns = outer + took
 
     setattr(owner, method, clocked)
     try:
         yield
     finally:
         setattr(owner, method, plain)
+
+
+_within = threading.local()
+"""ns that this thread spent in clocked methods called by the one that it is in."""

@@ -10,6 +10,9 @@ __all__ = ["Room"]
 
 _KEEPS_NS = 200_000_000
 """Others allocate too: so long is a look believed, and for half of what it showed."""
+_KEEPS_LOOKS = 50
+"""Or so many times as long as it took, where that is more: looking is to take no more than a fiftieth of the time."""
+_KEEPS_MOST_NS = 2_000_000_000
 
 
 class Room:
@@ -22,7 +25,8 @@ class Room:
         node = topology.node(request.target)
         self._total = node.total_bytes if node is not None else 0
         self._page_size = topology.page_size
-        self._looked_ns: int | None = None
+        self._until_ns: int | None = None
+        """How long the last look is believed."""
         self._left = 0
         """Bytes that may be moved there before it is looked at again."""
         self._seen = 0
@@ -31,12 +35,13 @@ class Room:
         """How many base pages of so many may go there now."""
         asked = wanted * self._page_size
         now = self._backend.clock.now_ns()
-        if self._looked_ns is None or now - self._looked_ns > _KEEPS_NS or self._left < max(asked, self._seen // 2):
+        if self._until_ns is None or now > self._until_ns or self._left < max(asked, self._seen // 2):
             counters = self._backend.node_counters()
             watermarks = counters.watermarks.get(self._request.target)
             free = counters.free_bytes.get(self._request.target, 0)
             self._left = self._seen = max(0, free - reserve_bytes(self._request, self._total, watermarks))
-            self._looked_ns = now
+            looked = self._backend.clock.now_ns()
+            self._until_ns = looked + min(_KEEPS_MOST_NS, max(_KEEPS_NS, _KEEPS_LOOKS * (looked - now)))
         return min(wanted, self._left // self._page_size)
 
     def took(self, pages: int) -> None:
