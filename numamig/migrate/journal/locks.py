@@ -1,13 +1,16 @@
 """One writer for each process: who moves its pages holds a lock that no other numamig gets.
 
-A lock is a file that is held with flock(2): it ends with the process that holds it, however that ends.
+A lock is a file of which an open file description lock is held (fcntl(2), F_OFD_SETLK): it ends with the process that
+holds it, however that ends; and whoever only asks whether it is held need not take it, and so is in nobody's way.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import struct
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from numamig.errors import JournalError, RefusedError
@@ -15,6 +18,9 @@ from numamig.migrate.journal.place import open_private
 from numamig.model.process import MemoryImage
 
 __all__ = ["WriterLocks"]
+
+_FLOCK = struct.Struct("hhqqi4x")
+"""``struct flock`` of 64-bit Linux: type, whence, start, length (0: to the end), pid."""
 
 
 class WriterLocks:
@@ -37,7 +43,7 @@ class WriterLocks:
         with self._lock:
             descriptor, times = self._held.get(name, (-1, 0))
             if not times and self._directory is not None:
-                descriptor = self._flock(self._directory, name, image)
+                descriptor = self._take(self._directory, name, image)
             self._held[name] = (descriptor, times + 1)
 
     def give_back(self, image: MemoryImage) -> None:
@@ -67,16 +73,12 @@ class WriterLocks:
                 raise
             return None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _pid_in(descriptor)
-        else:
-            return None
+            return _pid_in(descriptor) if _is_locked(descriptor) else None
         finally:
             os.close(descriptor)
 
     @staticmethod
-    def _flock(directory: Path, name: str, image: MemoryImage) -> int:
+    def _take(directory: Path, name: str, image: MemoryImage) -> int:
         try:
             directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
@@ -84,9 +86,7 @@ class WriterLocks:
         path = directory / name
         while True:
             descriptor = open_private(path)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _lock(descriptor):
                 holder = _pid_in(descriptor)
                 os.close(descriptor)
                 by = f" (pid {holder})" if holder else ""
@@ -94,16 +94,31 @@ class WriterLocks:
                     f"another numamig{by} is moving pages of pid {image.pid}",
                     hint="wait until it is done, or cancel it there",
                     pid=image.pid,
-                ) from None
+                )
             if _is(path, descriptor):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+                with suppress(OSError):  # a full disk: then it is only not known who holds it
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
                 return descriptor
             os.close(descriptor)  # its last holder took the file away
 
 
 def _name(image: MemoryImage) -> str:
     return f"{image.boot}-{image.pid}-{image.start_time}.lock"
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as fcntl(2) says
+        return False
+    return True
+
+
+def _is_locked(descriptor: int) -> bool:
+    found = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
 
 
 def _is(path: Path, descriptor: int) -> bool:

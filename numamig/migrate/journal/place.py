@@ -10,7 +10,7 @@ from pathlib import Path
 
 from numamig.errors import JournalError
 
-__all__ = ["open_private", "state_directory"]
+__all__ = ["make_private", "open_private", "state_directory"]
 
 
 def state_directory(environment: Mapping[str, str] = os.environ, *, create: bool = True) -> Path:
@@ -59,6 +59,27 @@ def open_private(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def make_private(path: Path) -> None:
+    """A file of the user's own, 0600, made where there is none.
+
+    One that is there is not opened: closing it would drop every lock that this process has on it, of other connections
+    too. Sources: fcntl(2), "Record locking"; sqlite.org/howtocorrupt.html, 2.2.
+
+    :raises JournalError: it is a symbolic link, no file, or somebody else's; or cannot be made.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        return
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}", hint="nothing is moved without a journal") from None
+    found = path.lstat()
+    _demand_own(path, found, stat.S_ISREG, "file")
+    if found.st_mode & 0o077:
+        path.chmod(0o600)
 
 
 def _demand_own(path: Path, found: os.stat_result, is_kind: object, kind: str) -> None:

@@ -47,7 +47,7 @@ class Recorder:
             return cls(Journal(None), WriterLocks(None), backend)
         place = state_directory(environment)
         journal = Journal(place / "journal.sqlite")
-        journal.prune()
+        journal.prune(boot=boot_of(backend))
         return cls(journal, WriterLocks(place / "locks"), backend)
 
     def begin(self, plan: Plan) -> JobRecord:

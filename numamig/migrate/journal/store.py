@@ -10,7 +10,6 @@ was committed survives the end of the process, however it comes. Source: sqlite.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from numamig.errors import JournalError, UsageError
-from numamig.migrate.journal.place import open_private
+from numamig.migrate.journal.place import make_private
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.process import MemoryImage
 
@@ -32,7 +31,7 @@ _KEPT_S = 30 * 24 * 3600.0
 """Of jobs that ended, or that belong to another boot."""
 _SCHEMA = """
 CREATE TABLE job (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
     undoes INTEGER REFERENCES job (id),
     backend TEXT NOT NULL, machine TEXT NOT NULL, host TEXT NOT NULL, login_uid INTEGER, uid INTEGER NOT NULL,
@@ -115,7 +114,7 @@ class Journal:
         self.path = path
         self._lock = threading.RLock()
         if path is not None:
-            os.close(open_private(path))
+            make_private(path)
         with self._errors():
             name = ":memory:" if path is None else str(path)
             self._db = sqlite3.connect(name, timeout=10.0, isolation_level=None, check_same_thread=False)
@@ -241,14 +240,23 @@ class Journal:
                 "SELECT at, what, host, login_uid, uid FROM act WHERE job = ? ORDER BY rowid", (job,)
             ).fetchall()
 
-    def prune(self, older_than_s: float = _KEPT_S, now: float | None = None) -> int:
-        """Forget jobs that nothing was done about for so long; how many."""
+    def prune(self, older_than_s: float = _KEPT_S, now: float | None = None, *, boot: str | None = None) -> int:
+        """Forget jobs that nothing was done about for so long, and that no younger one takes back; how many.
+
+        :param boot: this one: those of it that did not end can still be gone on with, and stay
+        """
         before = (time.time() if now is None else now) - older_than_s
         with self.transaction() as db:
-            count = db.execute("DELETE FROM job WHERE changed < ?", (before,)).rowcount
+            count = db.execute(
+                "WITH RECURSIVE kept (id) AS ("
+                " SELECT id FROM job WHERE changed >= ? OR (boot = ? AND state IN ('held', 'running'))"
+                " UNION SELECT job.undoes FROM job JOIN kept USING (id) WHERE job.undoes IS NOT NULL"
+                ") DELETE FROM job WHERE id NOT IN (SELECT id FROM kept)",
+                (before, boot),
+            ).rowcount
         if count and self.path is not None:
             with self._lock, self._errors():
-                self._db.execute("PRAGMA incremental_vacuum")
+                self._db.execute("PRAGMA incremental_vacuum").fetchall()  # a row for each page that it gives back
         return count
 
 
