@@ -210,10 +210,11 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
 
 
 def _taken_back(journal: Journal, job: JobEntry, pages: int) -> int | None:
-    """The job that took all of this one back, and stands."""
+    """The job that took all of this one back, and stands; nothing has been gone on with since."""
     jobs = journal.jobs(job.image.boot)
     undone = {other.undoes for other in jobs if other.state == "done"}
-    whole = [o.id for o in jobs if o.undoes == job.id and o.state == "done" and o.planned >= pages]
+    since = [o for o in jobs if o.undoes == job.id and o.state == "done" and o.created >= job.changed]
+    whole = [o.id for o in since if o.planned >= pages]
     return next((number for number in whole if number not in undone), None)
 
 
