@@ -174,8 +174,6 @@ class Job:
             raise RefusedError(
                 f"node {node} is down to its reserve", hint="free memory there, choose another node, or --reserve less"
             )
-        if self._ahead and self.state is JobState.RUNNING:
-            self._chooser.choose_ahead(wanted)
         events: list[Event] = []
         result, tripped = None, None
         if pages:
@@ -271,6 +269,8 @@ class Job:
             except RefusedError:
                 self._account.leave(batch)
                 raise
+        if self._ahead and self.state is JobState.RUNNING:  # now, and not beside the journal: that would wait for it
+            self._chooser.choose_ahead(self.pacer.batch_pages * self.request.threads)
         self.call_since_ns = self._backend.clock.now_ns()
         try:
             result = move_batch(
