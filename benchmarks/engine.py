@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,14 +47,18 @@ def overhead(options: argparse.Namespace) -> Figures:
     """The engine against the bare calls, in the laboratory."""
     from numamig.lab.boot import run
     from numamig.lab.kernels import fetch_kernel
+    from numamig.lab.machine import DEFAULT_MACHINE, MemoryNode
     from numamig.lab.packages import install_missing_packages
 
     asked = ["--rounds", str(options.rounds), "--moved", str(options.moved), *(["--parts"] if options.parts else [])]
     command = [sys.executable, "-m", "benchmarks.engine", "--in-guest", "--json", *asked]
     install_missing_packages(_narrate)
     kernel = fetch_kernel(options.kernel, narrate=_narrate)
+    # Room on every node for what is moved, for the reserve, and on the first one for everything else.
+    size_mib = 512 + 2 * (options.moved >> 20)
+    machine = replace(DEFAULT_MACHINE, nodes=tuple(MemoryNode(size_mib, node.cpus) for node in DEFAULT_MACHINE.nodes))
     with tempfile.TemporaryFile() as said:
-        status = run(command, kernel, working_directory=Path(__file__).parents[1], stdout=said)
+        status = run(command, kernel, machine, working_directory=Path(__file__).parents[1], stdout=said)
         said.seek(0)
         words = said.read().decode("utf-8", "replace")
     if status:
@@ -238,9 +243,9 @@ def _narrate(line: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the figures."""
-    parser = arguments(__doc__ or "", rounds=7)
+    parser = arguments(__doc__ or "", rounds=5)
     parser.add_argument("--kernel", default="6.12", help="of the laboratory (%(default)s)")
-    parser.add_argument("--moved", type=parse_size, default=128 << 20, help="moved in the laboratory (128MiB)")
+    parser.add_argument("--moved", type=parse_size, default=256 << 20, help="moved in the laboratory (256MiB)")
     parser.add_argument("--rate-size", type=parse_size, default=16 << 30, help="moved for pages per second (16GiB)")
     parser.add_argument("--size", type=parse_size, default=1 << 40, help="of the process for memory (1TiB)")
     parser.add_argument("--parts", action="store_true", help="also where the time of a job in the laboratory goes")

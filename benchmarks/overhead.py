@@ -25,6 +25,7 @@ from numamig.migrate.account import Account
 from numamig.migrate.ahead import ChooserAhead
 from numamig.migrate.chooser import Chooser
 from numamig.migrate.guard import Guard
+from numamig.migrate.job import Job
 from numamig.migrate.journal.locks import WriterLocks
 from numamig.migrate.journal.record import JobRecord, Recorder
 from numamig.migrate.journal.store import Journal
@@ -32,6 +33,7 @@ from numamig.migrate.pacing import Pacer
 from numamig.migrate.plan import plan_request
 from numamig.migrate.queue import JobQueue
 from numamig.migrate.request import Request
+from numamig.migrate.stream import EventStream
 from numamig.model.outcome import Outcome
 
 __all__ = ["measure", "recorder_in", "run_queued"]
@@ -200,7 +202,15 @@ def _clocks(backend: type, spent: dict[str, int] | None) -> Iterator[None]:
             ("hold", backend, "hold"),
             ("chosen", ChooserAhead, "next_batch"),
             ("close", ChooserAhead, "close"),
+            ("ahead", ChooserAhead, "choose_ahead"),
+            ("lock", JobRecord, "lock"),
+            ("unlock", JobRecord, "unlock"),
+            ("end_pass", Account, "end_pass"),
+            ("events", EventStream, "publish"),
+            ("job", Job, "step"),
+            ("add", JobQueue, "add"),
             ("claim", JobQueue, "claim"),
+            ("step", JobQueue, "step"),
         ):
             if spent is not None:
                 clocked.enter_context(_clock(owner, method, spent, name))
