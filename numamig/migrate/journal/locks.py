@@ -6,6 +6,7 @@ holds it, however that ends; and whoever only asks whether it is held need not t
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -65,11 +66,10 @@ class WriterLocks:
                 return os.getpid()
         if self._directory is None:
             return None
-        path = self._directory / name
         try:
-            descriptor = open_private(path, os.O_RDWR)
-        except JournalError:
-            if path.is_symlink() or path.exists():
+            descriptor = open_private(self._directory / name, os.O_RDWR)
+        except JournalError as error:
+            if error.errno != errno.ENOENT:
                 raise
             return None
         try:

@@ -49,7 +49,8 @@ def open_private(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
     except OSError as error:
         if path.is_symlink():
             raise _foreign(path, "is a symbolic link") from None
-        raise JournalError(f"{path}: {error.strerror}", hint="nothing is moved without a journal") from None
+        hint = "nothing is moved without a journal"
+        raise JournalError(f"{path}: {error.strerror}", hint=hint, errno=error.errno) from None
     try:
         found = os.fstat(descriptor)
         _demand_own(path, found, stat.S_ISREG, "file")

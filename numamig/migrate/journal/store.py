@@ -248,15 +248,16 @@ class Journal:
         before = (time.time() if now is None else now) - older_than_s
         with self.transaction() as db:
             count = db.execute(
-                "WITH RECURSIVE kept (id) AS ("
+                "DELETE FROM job WHERE id NOT IN (WITH RECURSIVE kept (id) AS ("
                 " SELECT id FROM job WHERE changed >= ? OR (boot = ? AND state IN ('held', 'running'))"
                 " UNION SELECT job.undoes FROM job JOIN kept USING (id) WHERE job.undoes IS NOT NULL"
-                ") DELETE FROM job WHERE id NOT IN (SELECT id FROM kept)",
+                ") SELECT id FROM kept)",
                 (before, boot),
             ).rowcount
         if count and self.path is not None:
             with self._lock, self._errors():
-                self._db.execute("PRAGMA incremental_vacuum").fetchall()  # a row for each page that it gives back
+                # It gives back a page at each step, and execute() makes but one.
+                self._db.executescript("PRAGMA incremental_vacuum")
         return count
 
 
