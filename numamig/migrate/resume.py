@@ -55,13 +55,15 @@ def settle_doubtful(backend: Backend, journal: Journal, entry: JobEntry) -> None
         intended = unpack_batch(batch.intended)
         end = intended.address + intended.page_size.view(np.uint64)
         ranges = list(zip(intended.address.tolist(), end.tolist(), strict=True))
-        address, size, node = PageRuns.concatenate(backend.page_runs(entry.image.pid, ranges)).folios()
-        place = np.searchsorted(intended.address, address, side="right") - 1
-        there = (place >= 0) & (node == intended.target[np.maximum(place, 0)])
+        seen = PageRuns.concatenate(backend.page_runs(entry.image.pid, ranges))
         every = np.full(len(end), Outcome.NOT_TRIED, np.int8)
-        left = LeftPages.of(intended.address, end, every, intended.source, intended.target)
-        arrived = address[there]
-        left = left.without(arrived, arrived + size[there].view(np.uint64))
+        meant = LeftPages.of(intended.address, end, every, intended.source, intended.target)
+        # By address and not by folio: small pages may have become a huge one since, that begins below them.
+        parts = []
+        for target in np.unique(intended.target).tolist():
+            there = seen[seen.node == target]
+            parts.append(meant.only(meant.target == target).without(there.address, there.end))
+        left = LeftPages.joined(parts)
         journal.set_left(entry.id, number, pack_left(left))
 
 

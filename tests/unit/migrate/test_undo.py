@@ -146,12 +146,14 @@ class Dying(SimulatorBackend):
     """Its caller is gone in the middle of a call, when part of it is done."""
 
     dies_at = 3
+    part = slice(None, None, 3)
+    """Of the addresses of the call."""
 
     def move_pages(self, pid, addresses, nodes, flags=2) -> MovePagesReturn:  # type: ignore[no-untyped-def]
         if nodes is not None:
             self.dies_at -= 1
             if not self.dies_at:
-                super().move_pages(pid, addresses[::3], nodes[::3], flags)
+                super().move_pages(pid, addresses[self.part], nodes[self.part], flags)
                 raise SystemError
         return super().move_pages(pid, addresses, nodes, flags)
 
@@ -214,3 +216,12 @@ def test_a_later_job_is_told() -> None:
     assert [f"job {second.number} " in finding.reason for finding in plan.warnings] == [True]
     undo(backend, recorder, first.number)
     assert pages_by_node(backing) == {0: 100}
+
+
+def test_a_huge_page_has_its_turn_once_in_batches_that_are_smaller() -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 512 + [2] * 512, huge=True)
+    recorder = Recorder.open(backend)
+    job = finish(new_job(backend, recorder, batch_pages=200), backend)
+    assert counts(undo(backend, recorder, job.number)) == {"moved": 1024}
+    assert pages_by_node(backing) == {0: 512, 2: 512}
