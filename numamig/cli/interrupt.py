@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 __all__ = ["going_on"]
+
+_HEARD = b"\nnumamig: stopping when the kernel returns from the call at hand; ctrl-c again does not wait\n"
 
 
 @contextmanager
@@ -23,6 +26,8 @@ def going_on() -> Iterator[Callable[[], bool]]:
         if stopped.is_set():
             signal.default_int_handler(number, frame)
         stopped.set()
+        with suppress(OSError):  # not through a stream, which may be in the middle of a line
+            os.write(2, _HEARD)
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: True

@@ -47,6 +47,7 @@ def run_and_tell(
 ) -> ExitCode:
     """Run a job to its end; ctrl-c cancels it between two steps. What it came to goes to stdout."""
     job = Job(record.number, backend, plan, record, chooses=chooses)
+    record.act("run")
     with going_on() as wanted, progress_bar(plan) as show:
         for _event in run_job(job, backend, wanted):
             show(job.snapshot())

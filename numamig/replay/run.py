@@ -162,6 +162,7 @@ def _do(
         plan.demand_possible()
         record = recorder.begin(plan)
         job = Job(record.number, backend, plan, record)
+        record.act("run")
         touched[process.pid] = process
         for event in run_job(job, backend, wanted):
             observe(job, event)
