@@ -25,6 +25,10 @@ for page in range(0, {MEBIBYTES} << 20, 4096):
 print("ready", flush=True)
 sys.stdin.read()
 """
+_EXEC = """sys.stdin.readline()
+import os
+os.execv("/bin/sh", ["sh", "-c", "echo another; read line"])
+"""
 MADV_HUGEPAGE, MADV_NOHUGEPAGE = "14", "15"
 PAGES = MEBIBYTES << 8
 
@@ -181,3 +185,33 @@ def test_nodes_and_doctor_see_the_machine(capsys: pytest.CaptureFixture[str]) ->
     code, out, _ = here(capsys, "doctor", "--json")
     assert code == 0
     assert not [finding for finding in json.loads(out)["findings"] if finding["severity"] == "error"]
+
+
+def test_undo_puts_pages_back_and_refuses_another_program(bound: int) -> None:
+    before = pages_by_node(bound)
+    moved = as_json("move", str(bound), "--from", "0", "--to", "2", "--kind", "anon")
+    assert pages_by_node(bound)[2] - before.get(2, 0) == outcomes(moved)["moved"] >= PAGES
+    seen = moved["verified"]
+    assert isinstance(seen, dict) and seen["in_place_pages"] == outcomes(moved)["moved"]
+
+    back = as_json("undo", str(moved["job"]))
+    assert outcomes(back)["moved"] == outcomes(moved)["moved"]
+    assert pages_by_node(bound) == before
+
+
+def test_undo_refuses_a_process_that_runs_another_program() -> None:
+    command = [sys.executable, "-S", "-c", HOLD.replace("sys.stdin.read()", _EXEC), MADV_NOHUGEPAGE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None and child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        wait_until_asleep(child.pid)
+        moved = as_json("move", str(child.pid), "--to", "2", "--kind", "anon")
+        assert outcomes(moved)["moved"] >= PAGES
+        child.stdin.write("now\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == "another\n"
+        wait_until_asleep(child.pid)
+        refused = numamig("undo", str(moved["job"]))
+        child.kill()
+    assert refused.returncode == 3
+    assert f"pid {child.pid} runs another program now" in refused.stderr
