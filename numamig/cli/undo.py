@@ -10,7 +10,8 @@ from numamig.cli.options import command as numamig_command
 from numamig.cli.running import recording, run_and_tell
 from numamig.errors import ExitCode, UsageError
 from numamig.migrate.journal.record import Recorder, boot_of
-from numamig.migrate.undo import Undoing, choose_to_undo, plan_undo
+from numamig.migrate.undo import Undoing, can_be_taken_back, choose_to_undo, plan_undo
+from numamig.units import parse_size
 
 __all__ = ["command"]
 
@@ -18,10 +19,17 @@ __all__ = ["command"]
 @numamig_command("undo")
 @click.argument("job", type=click.IntRange(min=1), required=False)
 @click.option("--steps", metavar="FIRST-LAST", help="Only these steps of it: 10-19, or 10- to the last.")
+@click.option("--reserve", metavar="SIZE", help="Keep this much free where pages go.  [default: as the job did]")
 @pace_option("max")
 @click.option("--dry-run", is_flag=True, help="Say what would go back, and stop.")
 def command(
-    shared: Shared, job: int | None, steps: str | None, speed: float | None, dry_run: bool, as_json: bool
+    shared: Shared,
+    job: int | None,
+    steps: str | None,
+    reserve: str | None,
+    speed: float | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Put the pages of JOB back where they were; without a number, those of the last one that was not taken back.
 
@@ -30,6 +38,7 @@ def command(
       numamig undo
       numamig undo 17
       numamig undo 17 --steps 10-19
+      numamig undo 17 --reserve 0
 
     By steps, with the same account as any other job, and can be taken back itself. Works for a job that was killed.
     Refused where the process is another one now, or runs another program: pages do not outlive that.
@@ -38,7 +47,12 @@ def command(
     backend = shared.paced(speed).open()
     with recording(backend) as recorder:
         number = _last(recorder, boot_of(backend)) if job is None else job
-        undoing = Undoing(recorder.journal, recorder.journal.job(number), None if steps is None else _steps(steps))
+        undoing = Undoing(
+            recorder.journal,
+            recorder.journal.job(number),
+            None if steps is None else _steps(steps),
+            None if reserve is None else parse_size(reserve),
+        )
         plan = plan_undo(backend, undoing)
         if dry_run:
             if as_json:
@@ -55,10 +69,8 @@ def _last(recorder: Recorder, boot: str) -> int:
     """
     :raises UsageError: there is none.
     """
-    jobs = recorder.journal.jobs(boot)
-    undone = {job.undoes for job in jobs if job.state == "done"}
-    for job in reversed(jobs):
-        if job.kind == "move" and job.id not in undone and len(recorder.journal.batch_numbers(job.id)):
+    for job in reversed(recorder.journal.jobs(boot)):
+        if job.kind == "move" and can_be_taken_back(recorder.journal, job):
             return job.id
     raise UsageError("there is no job to take back", hint="numamig jobs lists what was done")
 

@@ -31,7 +31,7 @@ from numamig.model.outcome import Outcome
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges
 from numamig.model.process import MemoryImage, Process, Region
 
-__all__ = ["Undoing", "choose_to_undo", "demand_same_memory", "plan_undo"]
+__all__ = ["Undoing", "can_be_taken_back", "choose_to_undo", "demand_same_memory", "plan_undo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class Undoing:
     job: JobEntry
     steps: range | None = None
     """Numbers of the batches, from 0; None: all of them."""
+    reserve_bytes: int | None = None
+    """What every step leaves free where most pages go; None: as much as the job itself did."""
 
 
 class _Chooser:
@@ -173,23 +175,14 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
     """
     journal, job = undoing.journal, undoing.job
     process = demand_same_memory(backend, job)
-    pages: Counter[int] = Counter()
-    put: Counter[int] = Counter()
-    for number in _numbers(undoing):
-        entry = journal.batch(job.id, number)
-        if entry is None:
-            continue
-        origins = moved_by(entry.intended, entry.left)
-        sizes = (origins.end - origins.start).astype(np.int64) // job.page_size
-        for node in np.unique(origins.node).tolist():
-            pages[node] += int(sizes[origins.node == node].sum())
-        for node in np.unique(unpack_batch(entry.intended).target).tolist():
-            put[node] += int(sizes.sum())
+    pages, put = _count(undoing)
     if not pages:
         raise UsageError(f"job {job.id} moved no page", hint="numamig jobs lists what others did")
-    if undoing.steps is None and (by := _taken_back(journal, job, sum(pages.values()))):
+    if undoing.steps is None and (by := _taken_back(journal, job, pages.total())):
         raise UsageError(f"job {job.id} was taken back by job {by}", hint=f"numamig undo {by} does it again")
     request = replace(Request.from_dict(job.request), target=pages.most_common(1)[0][0], sources=None, within=None)
+    if undoing.reserve_bytes is not None:
+        request = replace(request, reserve_bytes=undoing.reserve_bytes)
     _, findings = check(backend, request)
     findings += _later(journal, job)
     regions = _same_regions(backend, job)
@@ -207,6 +200,30 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
         selected=tuple(region for region, _, _ in regions),
         undoes=job.id,
     )
+
+
+def _count(undoing: Undoing) -> tuple[Counter[int], Counter[int]]:
+    """Pages by where they came from and by where they were put, those of batches without a result among them."""
+    journal, job = undoing.journal, undoing.job
+    pages: Counter[int] = Counter()
+    put: Counter[int] = Counter()
+    for number in _numbers(undoing):
+        entry = journal.batch(job.id, number)
+        if entry is None:
+            continue
+        origins = moved_by(entry.intended, entry.left)
+        sizes = (origins.end - origins.start).astype(np.int64) // job.page_size
+        for node in np.unique(origins.node).tolist():
+            pages[node] += int(sizes[origins.node == node].sum())
+        for node in np.unique(unpack_batch(entry.intended).target).tolist():
+            put[node] += int(sizes.sum())
+    return pages, put
+
+
+def can_be_taken_back(journal: Journal, job: JobEntry) -> bool:
+    """Whether a job moved anything, or may have, that no other job has taken back since."""
+    pages, _ = _count(Undoing(journal, job))
+    return bool(pages) and _taken_back(journal, job, pages.total()) is None
 
 
 def _taken_back(journal: Journal, job: JobEntry, pages: int) -> int | None:

@@ -31,11 +31,11 @@ PAGES = 4096  # of the heap: 3,072 on node 0 and 1,024 on node 1
 class Kept:
     """A machine in a file, and a directory of state; where pages are is read from the file."""
 
-    def __init__(self, numamig: Numamig) -> None:
+    def __init__(self, numamig: Numamig, scenario: str = SCENARIO) -> None:
         self.numamig = numamig
         self.file = numamig.folder / "m.numamig"
         self.state = {"XDG_STATE_HOME": str(numamig.folder / "state")}
-        numamig.scenario.write_text(SCENARIO.replace("sys_ptrace: false", "sys_ptrace: true"))
+        numamig.scenario.write_text(scenario.replace("sys_ptrace: false", "sys_ptrace: true"))
         open_machine(self.file, numamig.scenario).close()
 
     def __call__(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -122,6 +122,18 @@ def test_undo_says_what_it_would_do(kept: Kept) -> None:
     assert len(kept.json("jobs")) == 1
 
 
+def test_where_there_was_no_room_to_spare_only_a_flag_puts_pages_back(numamig: Numamig) -> None:
+    tight = SCENARIO.replace("id: 0, cpus: 0-1, memory: 64MiB", "id: 0, cpus: 0-1, memory: 18MiB")
+    kept = Kept(numamig, tight)
+    assert outcomes(kept.move()) == {"moved": 3072}
+    stopped = json.loads(kept("undo", "--json", code=1).stdout)
+    assert stopped["reason"] == "node 0 is down to its reserve"
+    assert stopped["outcomes"]["not_tried"] > 0
+    assert kept.heap()[0] < 3072
+    kept("undo", "--reserve", "0")
+    assert kept.heap() == {0: 3072, 1: 1024}
+
+
 def test_some_steps_of_a_job(kept: Kept) -> None:
     kept.move()
     assert outcomes(kept.json("undo", "1", "--steps", "5-6")) == {"moved": 1024}
@@ -131,8 +143,9 @@ def test_some_steps_of_a_job(kept: Kept) -> None:
     with open_machine(kept.file) as machine:
         node = machine.process(10).regions[0].backing.node.tolist()
     assert {index for index in range(PAGES) if node[index] == 0} == {*range(512, 1024), *range(2048, 3072)}
-    assert outcomes(kept.json("undo", "1")) == {"moved": 1536, "already_there": 1536}
+    assert outcomes(kept.json("undo")) == {"moved": 1536, "already_there": 1536}
     assert kept.heap() == {0: 3072, 1: 1024}
+    assert "there is no job to take back" in kept("undo", code=2).stderr
     for wrong in ("0-1", "3-2", "a", "-"):
         assert "names no steps" in kept("undo", "1", f"--steps={wrong}", code=2).stderr
     assert "moved no page" in kept("undo", "1", "--steps", "100-", code=2).stderr
