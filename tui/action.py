@@ -26,6 +26,10 @@ class Situation:
     """There is something under the cursor that can be marked."""
     job: JobSnapshot | None = None
     """The job that job keys act on."""
+    undo: JobSnapshot | None = None
+    """The job that would be taken back."""
+    jobs: int = 0
+    """How many are in the queue."""
     nodes: tuple[int, ...] = ()
     out: bool = False
     """``esc`` leads somewhere."""
@@ -75,6 +79,8 @@ _SYMBOLS = {
     "minus": "-",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
     "escape": "esc",
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from numamig.migrate.snapshot import JobState
 from tui.action import MAP, MOST_NODES, PROCESSES, QUEUE, REGIONS, Action, Situation
 
-__all__ = ["ACTIONS", "PLAN_ACTIONS", "find"]
+__all__ = ["ACTIONS", "find"]
 
 
 def _always(_: Situation) -> bool:
@@ -20,6 +20,10 @@ def _in(*panes: str) -> Callable[[Situation], bool]:
 
 def _has_job(s: Situation) -> bool:
     return s.job is not None and not s.job.state.ended
+
+
+def _has_order(s: Situation) -> bool:
+    return _has_job(s) and s.jobs > 1
 
 
 def _job(word: str) -> Callable[[Situation], str]:
@@ -201,26 +205,77 @@ ACTIONS: tuple[Action, ...] = (
         1,
         applies=_has_job,
     ),
+    Action(
+        "undo",
+        "u",
+        "undo",
+        "undo",
+        "put the pages of the job back where they were",
+        "job",
+        applies=lambda s: s.undo is not None,
+        say=lambda s: f"undo {s.undo.number}..." if s.undo is not None else "undo...",
+        rank=25,
+    ),
+    Action(
+        "edit",
+        "e",
+        "edit",
+        "edit...",
+        "another target, batch, budget or rate for the job",
+        "job",
+        applies=_has_job,
+        say=lambda s: f"{_job('edit')(s)}...",
+        rank=25,
+    ),
+    Action(
+        "budget-less",
+        "left_curly_bracket",
+        "budget",
+        "budget",
+        "a smaller latency budget for a call",
+        "job",
+        -1,
+        applies=_has_job,
+        rank=27,
+        shown="{ }",
+    ),
+    Action(
+        "budget-more",
+        "right_curly_bracket",
+        "budget",
+        "budget",
+        "a larger latency budget, at last none",
+        "job",
+        1,
+        applies=_has_job,
+    ),
+    Action(
+        "order-later",
+        "J",
+        "order",
+        "order",
+        "the job further down: its turn comes later",
+        "job",
+        1,
+        applies=_has_order,
+        rank=28,
+        shown="J K",
+    ),
+    Action(
+        "order-sooner",
+        "K",
+        "order",
+        "order",
+        "the job further up: its turn comes sooner",
+        "job",
+        -1,
+        applies=_has_order,
+    ),
     Action("help", "question_mark", "help", "help", "all keys", "view", rank=1),
     Action("palette", "ctrl+p", "command_palette", "commands", "find a command by its name", "view"),
     Action("quit", "q", "quit", "quit", "leave; asks while jobs run", "view", rank=90),
 )
 """Of the main screen."""
-
-PLAN_ACTIONS: tuple[Action, ...] = (
-    Action("plan-down", "j,down,tab", "field", "field", "the next field", "plan", 1, rank=40, shown="j k"),
-    Action("plan-up", "k,up,shift+tab", "field", "field", "the field before", "plan", -1),
-    Action("plan-right", "l,right", "value", "value", "the next value", "plan", 1, rank=42, shown="h l"),
-    Action("plan-left", "h,left", "value", "value", "the value before", "plan", -1),
-    *(
-        Action(f"plan-node-{node}", str(node), "node", "to", f"to node {node}", "plan", node)
-        for node in range(MOST_NODES)
-    ),
-    Action("plan-run", "y", "accept", "run", "run the job", "plan", "run", rank=10),
-    Action("plan-hold", "s", "accept", "queue held", "queue the job, held", "plan", "hold", rank=12),
-    Action("plan-leave", "escape,q", "leave", "back", "back, nothing is moved", "plan", rank=14),
-)
-"""Of the plan dialog."""
 
 _BY_CALL = {(action.method, action.argument): action for action in ACTIONS}
 

@@ -84,7 +84,9 @@ class NumamigApp(App[int]):
         if not self.bridge.any_running():
             self.exit(0)
             return
-        sentence = "Jobs are running: they end here, and what has moved stays moved."
+        lasting = self.bridge.backend.capabilities.lasting
+        after = ", and numamig resume goes on." if lasting else "."
+        sentence = f"Jobs are running: they stop here, what has moved stays moved{after}"
         self.push_screen(Confirm(self.look, "quit", sentence, "quit"), self._leave)
 
     def _leave(self, yes: bool | None) -> None:

@@ -1,4 +1,4 @@
-"""The only threads of the console: one steps jobs, one looks, one plans; widgets read the latest and never wait.
+"""The threads of the console: some step jobs, one looks, one plans, two do as asked; widgets read the latest.
 
 A call that hangs in the kernel hangs its thread, not the console: snapshots are replaced as a whole and read without a
 lock, and what is asked for is written under a lock that no call into the machine is made under.
@@ -9,27 +9,26 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 
 from numamig.backends.base import Backend
 from numamig.clock import PacedClock
-from numamig.errors import BackendError, NumamigError
-from numamig.migrate.plan import Plan, plan_request
+from numamig.errors import JournalError, RefusedError
+from numamig.migrate.plan import Plan
 from numamig.migrate.queue import JobQueue
-from numamig.migrate.request import Request
-from numamig.migrate.run import gap_after
 from numamig.migrate.snapshot import JobSnapshot, JobState
-from numamig.model.events import BatchMoved, Event
+from numamig.model.events import Event
 from numamig.observe.pagemap import Grid
+from tui.acts import Act, Acts, Said
 from tui.looking import Looker
-from tui.snapshots import Identity, Planned, Watch
+from tui.planning import Planner, Wanted
+from tui.snapshots import Identity, Pace, Planned, Steps, Watch
+from tui.stepping import Stepper
 
 __all__ = ["Bridge"]
 
-_LEAST_SLEEP_S = 0.004
-"""Shorter waits are saved up: a sleep is never as short as it is asked for."""
 _JOIN_S = 1.0
 
 
@@ -47,8 +46,6 @@ class Bridge:
         self.backend = backend
         self.looker = Looker(backend, now_s, time.thread_time)
         self.now_s = now_s
-        self.problems: dict[int, str] = {}
-        """Job → why it was held, where a step raised an error."""
         self._virtual = backend.capabilities.virtual_time
         clock = backend.clock
         self._paced = clock if self._virtual and isinstance(clock, PacedClock) else None
@@ -56,29 +53,25 @@ class Bridge:
         # calls do not hang, so there they may wait for each other; real ones never do.
         self._turn: AbstractContextManager[object] = threading.Lock() if self._virtual else nullcontext()
         self._queue = JobQueue(backend)
-        self._steps: deque[int] = deque()
-        self._cancelling: set[int] = set()
-        self._events: deque[Event] = deque(maxlen=256)
-        self._wake_jobs = threading.Condition()
-        self._paces = 0
-        """Counts how often the pace was changed."""
-        self._asked = 0
-        """Counts what was asked of the job thread, so that nothing is missed between two looks at it."""
+        self._stepper = Stepper(backend, self._queue, self._turn, now_s)
+        self._planner = Planner(backend, self._queue, self._turn)
+        self._paces: dict[int, Pace] = {}
+        self._said: deque[Said] = deque()
+        self.acted: Callable[[], object] = _nothing
+        """Called from any thread when something was done that was asked for."""
+        self._steering = Acts("numamig-steers", self._said, self._tell)
+        # What needs the machine may wait for it; nobody who pauses a job waits for that.
+        self._adding = Acts("numamig-adds", self._said, self._tell)
         self._wake_looks = threading.Condition()
         self._watch = Watch()
         self._stopping = False
-        self._call_since: tuple[int, float] | None = None
-        self._moved_at: dict[int, float] = {}
-        """Pid → when a batch of it was last moved."""
         self._threads = [
-            threading.Thread(target=self._step_jobs, name="numamig-jobs", daemon=True),
+            *self._stepper.threads,
+            self._steering.thread,
+            self._adding.thread,
             threading.Thread(target=self._keep_looking, name="numamig-looks", daemon=True),
-            threading.Thread(target=self._keep_planning, name="numamig-plans", daemon=True),
+            self._planner.thread,
         ]
-        self._wake_plans = threading.Condition()
-        self._wanted_plans: tuple[int, tuple[Request, ...]] = (0, ())
-        self.plans = Planned(0, ())
-        """The latest answer to ``ask_plans``."""
         self.set_speed(speed)
 
     def start(self) -> None:
@@ -88,13 +81,18 @@ class Bridge:
     def stop(self) -> None:
         """End the threads; one that hangs in a call is left to the end of the program."""
         self._stopping = True
-        for condition in (self._wake_jobs, self._wake_looks, self._wake_plans):
-            with condition:
-                condition.notify_all()
+        for part in (self._stepper, self._planner, self._steering, self._adding):
+            part.stop()
+        with self._wake_looks:
+            self._wake_looks.notify_all()
         until = time.monotonic() + _JOIN_S
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, until - time.monotonic()))
+        for job in self.jobs():
+            if job.state is JobState.RUNNING:
+                with suppress(JournalError):  # it is as if this had been killed, which the journal is made for
+                    self._queue.hold(job.number)
 
     # Time
 
@@ -112,8 +110,7 @@ class Bridge:
         """May be said from any thread; what waits by the old pace waits no longer."""
         if self._paced is not None:
             self._paced.speed = speed
-            self._paces += 1
-            self._ask()
+            self._stepper.look_up(paces=True)
 
     # What is looked at
 
@@ -153,41 +150,26 @@ class Bridge:
 
     def _busy(self, watch: Watch) -> bool:
         """Whether pages of the selected process move, or moved since it was last looked at."""
-        seen = self.looker.map
-        number = self._queue.next_running()
-        pid = watch.identity[0] if watch.identity is not None else None
-        if number is not None and self._queue.snapshot(number).plan.process.pid == pid:
+        if watch.identity is None:
+            return False
+        if any(j.state is JobState.RUNNING and j.plan.process.identity == watch.identity for j in self.jobs()):
             return True
-        return pid is not None and self._moved_at.get(pid, -1.0) > (seen.taken_s if seen is not None else -1.0)
+        seen = self.looker.map
+        return self._stepper.moved_at.get(watch.identity[0], -1.0) > (seen.taken_s if seen is not None else -1.0)
 
     # Plans
 
-    def ask_plans(self, requests: tuple[Request, ...]) -> int:
-        """Work out plans; the number that ``plans`` will carry when they are ready. Only the latest is worked out."""
-        with self._wake_plans:
-            serial = self._wanted_plans[0] + 1
-            self._wanted_plans = (serial, requests)
-            self._wake_plans.notify_all()
-        return serial
+    @property
+    def plans(self) -> Planned:
+        """The latest answer to ``ask_plans``."""
+        return self._planner.plans
 
-    def _keep_planning(self) -> None:
-        while not self._stopping:
-            serial, requests = self._wanted_plans
-            if serial == self.plans.serial:
-                with self._wake_plans:
-                    if self._wanted_plans[0] == serial and not self._stopping:
-                        self._wake_plans.wait()
-                continue
-            self.plans = Planned(serial, tuple(self._plan(request) for request in requests))
+    def ask_plans(self, wanted: tuple[Wanted, ...]) -> int:
+        """Work out plans; the number that ``plans`` will carry when they are ready. Only the latest is worked out.
 
-    def _plan(self, request: Request) -> Plan | NumamigError:
-        try:
-            with self._turn:
-                return plan_request(self.backend, request)
-        except NumamigError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 - shown in the dialog, as every other reason why there is no plan
-            return BackendError(repr(error), pid=request.pid)
+        :param wanted: requests, or numbers of jobs to take back
+        """
+        return self._planner.ask(wanted)
 
     # Jobs
 
@@ -195,121 +177,113 @@ class Bridge:
         """Every job as it is now; waits for no step."""
         return self._queue.snapshots()
 
+    def steps(self, jobs: Iterable[JobSnapshot]) -> Steps:
+        """How it stands with the steps in progress."""
+        return replace(self._stepper.steps(jobs), paces=dict(self._paces))
+
+    @property
+    def problems(self) -> dict[int, str]:
+        """Job → why it was held, where a step raised an error."""
+        return self._stepper.problems
+
+    def events(self) -> list[Event]:
+        """What happened since it was last asked, in order."""
+        return self._stepper.events()
+
+    def any_running(self) -> bool:
+        return any(job.state is JobState.RUNNING for job in self.jobs())
+
+    # What is asked for: it may wait for the journal, and raises what the queue raises
+
     def add(self, plan: Plan, *, run: bool) -> int:
         """A new job; its number."""
-        number = self._queue.add(plan)
+        with self._turn:
+            number = self._queue.add(plan)
         if run:
             self.run(number)
         return number
 
+    def add_undo(self, number: int, *, run: bool) -> int:
+        """A new job that takes another one back; its number."""
+        with self._turn:
+            added = self._queue.add_undo(number)
+        if run:
+            self.run(added)
+        return added
+
+    def retarget(self, number: int, target: int) -> None:
+        """What has had no turn yet goes to another node.
+
+        :raises RefusedError: a call does not return, which this would have to wait for; or preflight says no.
+        """
+        self._demand_answers()
+        with self._turn:
+            self._queue.retarget(number, target)
+
     def run(self, number: int) -> None:
-        self.problems.pop(number, None)
-        self._queue.run(number)
-        self._ask()
+        self._stepper.run(number)
 
     def hold(self, number: int) -> None:
-        self._queue.hold(number)
-        self._ask()
+        self._stepper.hold(number)
+
+    def run_or_hold(self, number: int) -> bool:
+        """The one that it is not at; whether it runs now."""
+        running = self._queue.snapshot(number).state is JobState.RUNNING
+        (self.hold if running else self.run)(number)
+        return not running
 
     def step(self, number: int) -> None:
-        """One batch, then the job is held."""
-        self.problems.pop(number, None)
-        self._queue.hold(number)
-        self._steps.append(number)
-        self._ask()
+        """One batch, then the job is held.
+
+        :raises RefusedError: a call does not return: steps that were asked for would all come afterwards.
+        """
+        self._demand_answers()
+        self._stepper.step(number)
 
     def cancel(self, number: int) -> None:
-        self._queue.cancel(number)
-        self._cancelling.add(number)
-        self._ask()
+        self._stepper.cancel(number)
+
+    def shift(self, number: int, places: int) -> None:
+        """Further to the front (negative) or to the back."""
+        self._queue.shift(number, places)
+        self._stepper.look_up()
 
     def set_batch(self, number: int, pages: int) -> None:
         self._queue.set_batch(number, pages)
 
-    def events(self) -> list[Event]:
-        """What happened since it was last asked, in order."""
-        seen = []
-        while self._events:
-            seen.append(self._events.popleft())
-        return seen
+    def set_pace(self, number: int, pace: Pace) -> None:
+        """Counts from the next step on."""
+        self._queue.set_budget(number, pace.budget_ns)
+        self._queue.set_rate(number, pace.rate)
+        self._paces[number] = pace
 
-    def call_in_progress(self) -> tuple[int, float] | None:
-        """The job whose step is in progress, and for how many seconds."""
-        since = self._call_since
-        return None if since is None else (since[0], self.now_s() - since[1])
+    def _demand_answers(self) -> None:
+        hanging = self._stepper.hanging()
+        if hanging is not None:
+            raise RefusedError(
+                f"a call of job {hanging} does not return from the kernel", hint="nothing new is begun until it does"
+            )
 
-    def _ask(self) -> None:
-        with self._wake_jobs:
-            self._asked += 1
-            self._wake_jobs.notify_all()
+    # The same, without waiting
 
-    def _next(self) -> int | None:
-        return self._steps.popleft() if self._steps else self._queue.next_running()
+    def steer(self, act: Act) -> None:
+        """Do what a job that is there was asked for; what came of it is in ``said``."""
+        self._steering.ask(act)
 
-    def _step_jobs(self) -> None:
-        while not self._stopping:
-            with self._wake_jobs:
-                asked, paces = self._asked, self._paces
-            number = self._next()
-            if number is None:
-                with self._wake_jobs:
-                    if self._asked == asked and not self._stopping:
-                        self._wake_jobs.wait()
-                continue
-            gap_ns = self._step(number)
-            if self._paced is not None and self._paced.speed is not None:
-                self._keep_pace(number, gap_ns, self._paced.speed, asked, paces)
-            elif gap_ns and self._virtual:
-                self.backend.clock.sleep_ns(gap_ns)
-                self._queue.waited(number, gap_ns)
-            elif gap_ns:
-                waited_s = self._pause(number, gap_ns / 1e9, asked, paces)
-                self._queue.waited(number, round(waited_s * 1e9))
+    def bring(self, act: Act) -> None:
+        """The same of what needs the machine: new jobs, other targets."""
+        self._adding.ask(act)
 
-    def _keep_pace(self, number: int, gap_ns: int, speed: float, asked: int, paces: int) -> None:
-        """Before an audience a step takes as long as it did on the machine, and so does the gap behind it."""
-        assert self._paced is not None
-        ahead_s = self._paced.keep_pace()
-        wait_s = ahead_s + gap_ns / 1e9 / speed
-        if wait_s >= _LEAST_SLEEP_S:
-            waited_s = self._pause(number, wait_s, asked, paces)
-            self._paced.keep_pace()
-            self._queue.waited(number, round(max(0.0, waited_s - ahead_s) * speed * 1e9))
+    def said(self) -> list[Said]:
+        """What came of what was asked for, since it was last asked, in order."""
+        said = []
+        while self._said:
+            said.append(self._said.popleft())
+        return said
 
-    def _step(self, number: int) -> int:
-        """One step; the gap that it wants after it, in ns."""
-        self._call_since = (number, self.now_s())
-        try:
-            with self._turn:
-                events = self._queue.step(number)
-        except Exception as error:  # noqa: BLE001 - a defect too is shown: a thread that died would leave a console that only looks alive
-            self.problems[number] = str(error) if isinstance(error, NumamigError) else repr(error)
-            self._queue.hold(number)
-            return 0
-        finally:
-            self._call_since = None
-        self._events.extend(events)
-        for event in events:
-            if isinstance(event, BatchMoved):
-                self._moved_at[event.pid] = self.now_s()
-        ended = self._queue.snapshot(number).state.ended
-        return 0 if ended else gap_after(events)
+    def _tell(self) -> None:
+        self.acted()
 
-    def _pause(self, number: int, wait_s: float, asked: int, paces: int) -> float:
-        """Wait, unless something is asked for that changes what is to be done; seconds that passed."""
-        began = self.now_s()
-        until = began + wait_s
-        with self._wake_jobs:
-            while not self._stopping and (left := until - self.now_s()) > 0:
-                if self._asked != asked and (
-                    self._paces != paces
-                    or self._steps
-                    or number in self._cancelling
-                    or self._queue.next_running() != number
-                ):
-                    break
-                self._wake_jobs.wait(left)
-        return self.now_s() - began
 
-    def any_running(self) -> bool:
-        return any(job.state is JobState.RUNNING for job in self.jobs())
+def _nothing() -> None:
+    """Nobody wants to know."""

@@ -9,17 +9,21 @@ from typing import TypeVar
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, Request, Retry, RetryMode
 from numamig.model.topology import Topology
 from tui.choice import Target, preset_node
-from tui.present import retry_text, short_size
+from tui.present import duration_text, retry_text, short_size
 from tui.ramps import digit
 
 T = TypeVar("T")
 
-__all__ = ["FIELDS", "HOME", "Form", "first_form"]
+__all__ = ["BATCHES", "BUDGETS", "FIELDS", "HOME", "RATES", "Form", "beside", "budget_text", "first_form", "rate_text"]
 
-FIELDS = ("To", "From", "Batch", "Retry", "Shared")
+FIELDS = ("To", "From", "Batch", "Budget", "Rate", "Retry", "Shared")
 HOME = -1
 """As a target: each process's own home."""
 BATCHES = tuple(1 << power for power in range(6, 17))
+BUDGETS: tuple[int | None, ...] = (*(times * 100_000 for times in (5, 10, 20, 50, 100, 200, 500, 1000)), None)
+"""Of a call, in ns; None: none is wanted."""
+RATES: tuple[int | None, ...] = (*(1 << power for power in range(23, 33)), None)
+"""Bytes per second; None: no limit."""
 DEFAULT_RETRY = Retry()
 RETRIES = (Retry(RetryMode.NEVER), *(Retry(RetryMode.BOUNDED, passes) for passes in (2, 3, 5)))
 
@@ -38,6 +42,8 @@ class Form:
     source: int | None = None
     """None: all others."""
     batch_pages: int = DEFAULT_BATCH_PAGES
+    budget_ns: int | None = None
+    rate: int | None = None
     retry: Retry = DEFAULT_RETRY
     shared: bool = False
     field: int = 0
@@ -55,6 +61,10 @@ class Form:
         if self.field == 2:
             return replace(self, batch_pages=_next(BATCHES, self.batch_pages, way))
         if self.field == 3:
+            return replace(self, budget_ns=_next(BUDGETS, self.budget_ns, way))
+        if self.field == 4:
+            return replace(self, rate=_next(RATES, self.rate, way))
+        if self.field == 5:
             return replace(self, retry=_next(RETRIES, self.retry, way))
         return replace(self, shared=_next((False, True), self.shared, way))
 
@@ -81,6 +91,10 @@ class Form:
         if field == 2:
             return f"{self.batch_pages} pages = {short_size(self.batch_pages * self.page_size)}"
         if field == 3:
+            return budget_text(self.budget_ns)
+        if field == 4:
+            return rate_text(self.rate)
+        if field == 5:
             return retry_text(self.retry)
         return "move, with all who map them" if self.shared else "leave"
 
@@ -102,6 +116,8 @@ class Form:
                     within=target.within,
                     shared=self.shared,
                     batch_pages=self.batch_pages,
+                    budget_ns=self.budget_ns,
+                    rate=self.rate,
                     retry=self.retry,
                 )
             )
@@ -111,6 +127,26 @@ class Form:
 def _next(values: Sequence[T], value: T, way: int) -> T:
     at = values.index(value) + way
     return values[max(0, min(len(values) - 1, at))]
+
+
+def beside(values: Sequence[int | None], value: int | None, way: int) -> int | None:
+    """The next larger or smaller of some values, also from one that is not among them; None is beyond all others."""
+
+    def order(each: int | None) -> float:
+        return float("inf") if each is None else each
+
+    found = [each for each in values if (order(each) > order(value) if way > 0 else order(each) < order(value))]
+    return (found[0] if way > 0 else found[-1]) if found else value
+
+
+def budget_text(budget_ns: int | None) -> str:
+    """``5.0 ms a call``."""
+    return "none" if budget_ns is None else f"{duration_text(budget_ns)} a call"
+
+
+def rate_text(rate: int | None) -> str:
+    """``64M/s``."""
+    return "no limit" if rate is None else f"{short_size(rate)}/s at most"
 
 
 def first_form(targets: tuple[Target, ...], topology: Topology) -> Form:

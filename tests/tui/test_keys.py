@@ -7,13 +7,17 @@ import pytest
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from tests.tui.consoles import line_with, main, press, screen_lines, until, world
-from tui.action import Situation
-from tui.actions import ACTIONS, PLAN_ACTIONS
+from tui.action import Action, Situation
+from tui.actions import ACTIONS
 from tui.app import NumamigApp
+from tui.dialogactions import EDIT_ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS
 from tui.hints import hints
+from tui.screens.asking import Asking
+from tui.screens.edit import EditDialog
 from tui.screens.help import Help
 from tui.screens.main import MainScreen
 from tui.screens.plan import PlanDialog
+from tui.screens.undo import UndoDialog
 
 _PANES = ("processes", "regions", "map", "queue")
 
@@ -32,8 +36,11 @@ async def test_every_default_key_fires(monkeypatch: pytest.MonkeyPatch) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         screen = main(app)
         await until(pilot, lambda: line_with(app, "exact") and line_with(app, "7f0000000000"))
+        first = app.bridge.add(plan_request(made.backend, Request(100, 1)), run=False)
+        app.bridge.step(first)
         app.bridge.add(plan_request(made.backend, Request(100, 1)), run=False)
-        await until(pilot, lambda: line_with(app, "1 held"))
+        await until(pilot, lambda: line_with(app, "2 held"))
+        await until(pilot, lambda: "25%" in line_with(app, " 1 db 100"))
         screen.page_map.zoom(1)
         await pilot.pause()
         for action in ACTIONS:
@@ -54,29 +61,38 @@ async def test_every_default_key_fires(monkeypatch: pytest.MonkeyPatch) -> None:
         assert bound == {action.id for action in ACTIONS}
 
 
-async def test_every_default_key_of_the_plan_fires(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("actions", "dialog", "key"),
+    [(PLAN_ACTIONS, PlanDialog, "m"), (UNDO_ACTIONS, UndoDialog, "u"), (EDIT_ACTIONS, EditDialog, "e")],
+)
+async def test_every_default_key_of_a_dialog_fires(
+    monkeypatch: pytest.MonkeyPatch, actions: tuple[Action, ...], dialog: type[Asking[object]], key: str
+) -> None:
     fired: list[tuple[str, tuple[object, ...]]] = []
-    for method in {action.method for action in PLAN_ACTIONS}:
+    for method in {action.method for action in actions}:
 
-        def record(self: PlanDialog, *arguments: object, method: str = method) -> None:
+        def record(self: object, *arguments: object, method: str = method) -> None:
             fired.append((method, arguments))
 
-        monkeypatch.setattr(PlanDialog, f"action_{method}", record)
-    app = NumamigApp(world().backend, speed=1000.0)
+        monkeypatch.setattr(dialog, f"action_{method}", record)
+    made = world()
+    app = NumamigApp(made.backend, speed=1000.0)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: line_with(app, " db "))
-        await press(pilot, "m")
-        await until(pilot, lambda: isinstance(app.screen, PlanDialog))
-        for action in PLAN_ACTIONS:
-            for key in action.keys.split(","):
+        app.bridge.step(app.bridge.add(plan_request(made.backend, Request(100, 1)), run=False))
+        await until(pilot, lambda: line_with(app, "moved 512"))
+        await press(pilot, key)
+        await until(pilot, lambda: isinstance(app.screen, dialog))
+        for action in actions:
+            for default in action.keys.split(","):
                 fired.clear()
-                await pilot.press(key)
+                await pilot.press(default)
                 arguments = () if action.argument is None else (action.argument,)
-                assert fired == [(action.method, arguments)], (action.id, key)
+                assert fired == [(action.method, arguments)], (action.id, default)
 
 
 def test_ids_and_keys_are_their_own() -> None:
-    for actions in (ACTIONS, PLAN_ACTIONS):
+    for actions in (ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS, EDIT_ACTIONS):
         ids = [action.id for action in actions]
         keys = [key for action in actions for key in action.keys.split(",")]
         assert len(set(ids)) == len(ids) and len(set(keys)) == len(keys)

@@ -7,7 +7,9 @@ from rich.cells import cell_len
 from numamig.migrate.request import Request, Retry, RetryMode
 from numamig.model.process import Region, RegionKind
 from numamig.text import plain
-from numamig.units import format_count
+from numamig.units import format_count, parse_duration, parse_rate
+from tui.form import BUDGETS, beside
+from tui.jobwords import flush_pages
 from tui.present import (
     clock_text,
     command_line,
@@ -16,6 +18,7 @@ from tui.present import (
     region_label,
     remote_text,
     size_text,
+    undo_command,
 )
 
 
@@ -65,3 +68,18 @@ def test_an_act_is_a_command() -> None:
     assert command_line(request, simulated=True) == (
         "numamig --backend simulator move 7 --from 0,2 --to 1 --address 0x1000-0x3000 --shared --pages 64 --retry never"
     )
+    gentle = Request(7, 1, budget_ns=500_000, rate=8 << 20)
+    assert command_line(gentle, simulated=False) == "numamig move 7 --to 1 --budget 500us --rate 8MiB/s"
+    assert (parse_duration("500us"), parse_rate("8MiB/s")) == (gentle.budget_ns, gentle.rate)
+    assert undo_command(12, simulated=False) == "numamig undo 12"
+
+
+def test_how_much_a_kernel_unmaps_at_a_time() -> None:
+    kernels = ("6.1.0-56-amd64", "6.2.16", "6.3.0", "6.12.9+deb13-amd64", "linux-6.1", "linux-6.12", "ia64-2004-rescan")
+    assert [flush_pages(kernel) for kernel in kernels] == [1, 1, 512, 512, 1, 512, 1]
+
+
+def test_the_next_budget_from_any() -> None:
+    assert beside(BUDGETS, None, -1) == 100_000_000 and beside(BUDGETS, None, 1) is None
+    assert beside(BUDGETS, 7_000_000, 1) == 10_000_000 and beside(BUDGETS, 7_000_000, -1) == 5_000_000
+    assert beside(BUDGETS, 500_000, -1) == 500_000 and beside(BUDGETS, 100_000_000, 1) is None

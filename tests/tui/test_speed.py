@@ -12,7 +12,8 @@ from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobState
 from tests.tui.consoles import line_with, main, press, until, world
-from tests.tui.test_bridge import Hanging, wait_for
+from tests.tui.hanging import Hanging
+from tests.tui.test_bridge import wait_for
 from tui.app import NumamigApp
 from tui.bridge import Bridge
 from tui.present import pace_text

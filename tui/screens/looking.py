@@ -5,20 +5,21 @@ from __future__ import annotations
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
 from numamig.migrate.snapshot import JobSnapshot
 from tui.action import Situation
 from tui.actions import find
+from tui.acts import Said
 from tui.bridge import Bridge
 from tui.choice import Marks
 from tui.look import Look
 from tui.narrate import Narrator
-from tui.snapshots import Census, RegionsSeen
+from tui.snapshots import Census, RegionsSeen, Steps
 from tui.widgets.bars import ActLine, Hints, Tabs, TitleBar, TooSmall
 from tui.widgets.filter import FilterBar
-from tui.widgets.jobdraw import state_words
 from tui.widgets.mapdraw import LABEL
 from tui.widgets.nodes import NodeCards
 from tui.widgets.pagemap import PageMap
@@ -39,6 +40,9 @@ _LEFT = 46
 class LookingScreen(Screen[None]):
     """Reads the latest snapshots on a timer and hands them to the widgets."""
 
+    class Acted(Message):
+        """Something was done that was asked for."""
+
     def __init__(self, look: Look, bridge: Bridge, notice: str = "") -> None:
         super().__init__()
         self.look = look
@@ -52,7 +56,7 @@ class LookingScreen(Screen[None]):
         self.processes.locked_why = capabilities.missing.get("move_others", "")
         self.regions = RegionTable(look, self.marks)
         self.page_map = PageMap(look)
-        self.queue = QueuePane(look)
+        self.queue = QueuePane(look, capabilities.kernel)
         self.panes: dict[str, Pane] = {
             "processes": self.processes,
             "regions": self.regions,
@@ -63,7 +67,7 @@ class LookingScreen(Screen[None]):
         self.spot: int | None = None
         self.tabs = Tabs(look, {"processes": "Processes", "regions": "Regions", "map": "Map", "queue": "Queue"})
         self.workings = WorkingsLines(look)
-        self.strip = JobStrip(look)
+        self.strip = JobStrip(look, capabilities.kernel)
         self.act = ActLine(look)
         self.hints = Hints(look)
         self.filter_bar = FilterBar()
@@ -94,6 +98,11 @@ class LookingScreen(Screen[None]):
     def on_mount(self) -> None:
         self.processes.focus()
         self.set_interval(1 / _LOOK_HZ, self.look_again)
+        self.bridge.acted = lambda: self.post_message(self.Acted())
+
+    @on(Acted)
+    def _acted(self) -> None:
+        self.look_again()
 
     # Layout
 
@@ -163,12 +172,15 @@ class LookingScreen(Screen[None]):
             self.processes.show(looker.census, now_s, still=still)
         self._show_selected(now_s)
         self._show_workings()
-        self.queue.show(jobs, bridge.problems, bridge.call_in_progress())
+        steps = bridge.steps(jobs)
+        self.queue.show(jobs, bridge.problems, steps)
         job = self.queue.acting
         self.page_map.show_next(job)
-        self._show_strip(job or (jobs[-1] if jobs else None), jobs)
+        self._show_strip(self.queue.latest, jobs, steps)
         self.tabs.show(self.active, {"queue": sum(not j.state.ended for j in jobs)})
         self.narrator.hear(bridge.events())
+        for said in bridge.said():
+            self.say(said)
         selected = self.processes.selected
         looking = (
             f"numamig{' --backend simulator' if self.simulated else ''} map {selected.process.pid}" if selected else ""
@@ -201,15 +213,18 @@ class LookingScreen(Screen[None]):
         self.workings.display = bool(lines) and self._mode != "tiny"
         self.workings.styles.height = lines
 
-    def _show_strip(self, job: JobSnapshot | None, jobs: tuple[JobSnapshot, ...]) -> None:
-        if job is None:
-            self.strip.show(None, "", "")
-            return
-        in_call = self.bridge.call_in_progress()
-        in_call_s = in_call[1] if in_call is not None and in_call[0] == job.number else 0.0
-        others = sum(not other.state.ended for other in jobs if other.number != job.number)
-        words = state_words(job, self.bridge.problems.get(job.number, ""), in_call_s)
-        self.strip.show(job, f"{words} +{others} more" if others else words, "")
+    def _show_strip(self, job: JobSnapshot | None, jobs: tuple[JobSnapshot, ...], steps: Steps) -> None:
+        number = job.number if job is not None else None
+        others = sum(not other.state.ended for other in jobs if other.number != number)
+        self.strip.show(job, others, self.bridge.problems.get(number or 0, ""), steps)
+
+    def say(self, said: Said) -> None:
+        """What came of something; what went wrong also where there is no line for it."""
+        if said.is_error:
+            self.narrator.note = said.note
+            self.notify(self.look.shown(said.note), severity="error", markup=False, timeout=10)
+        else:
+            self.narrator.say(said.command or self.narrator.command, said.note)
 
     def situation(self) -> Situation:
         """What decides which keys do something."""
@@ -224,6 +239,8 @@ class LookingScreen(Screen[None]):
             process=self.processes.selected is not None,
             mark=mark,
             job=self.queue.acting,
+            undo=self.queue.undoable,
+            jobs=len(self.queue.jobs),
             nodes=tuple(node.id for node in seen.topology.nodes) if seen is not None else (),
             out=self.filter_bar.display or filtered or self.spot is not None or self.active != "processes",
             fits=self.page_map.window.fits,

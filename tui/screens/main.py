@@ -1,4 +1,4 @@
-"""The main screen: what the keys do to the panes, and what they ask the bridge to do."""
+"""The main screen: what the keys do to the panes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from textual import on
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from numamig.migrate.snapshot import JobState
 from tui.action import bindings
 from tui.actions import ACTIONS
-from tui.choice import Target
-from tui.form import BATCHES
-from tui.present import command_line
+from tui.screens.acting import ActingScreen
 from tui.screens.help import Help
-from tui.screens.looking import LookingScreen
-from tui.screens.plan import Accepted, PlanDialog
 from tui.widgets.filter import FilterBar
 from tui.widgets.pane import Pane, Table
 from tui.widgets.processes import SORTS, ProcessTable
@@ -25,7 +20,7 @@ from tui.widgets.regions import RegionTable
 __all__ = ["MainScreen"]
 
 
-class MainScreen(LookingScreen):
+class MainScreen(ActingScreen):
     """Keys change what is chosen, or ask the bridge to act; what came of it is seen at the next look."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(ACTIONS)]
@@ -136,65 +131,6 @@ class MainScreen(LookingScreen):
         self.nodes.show_spot(self.spot)
         self.page_map.show_spot(self.spot)
         self._redraw_lists()
-
-    # What is moved
-
-    def targets(self) -> tuple[Target, ...]:
-        """What a plan would be for: marked processes, marked regions, the region under the cursor, or the process."""
-        seen = self.processes.selected
-        if self.active == "processes" and self.marks.processes:
-            marked = [self.processes.seen(identity) for identity in sorted(self.marks.processes)]
-            return tuple(Target(row) for row in marked if row is not None)
-        if seen is None:
-            return ()
-        if self.regions.marked:
-            return (Target(seen, self.regions.marked),)
-        if self.active == "regions" and self.regions.selected is not None:
-            return (Target(seen, (self.regions.selected,)),)
-        return (Target(seen),)
-
-    def action_plan(self) -> None:
-        seen, targets = self.bridge.looker.nodes, self.targets()
-        if seen is not None and targets and seen.topology.memory_nodes:
-            self.app.push_screen(PlanDialog(self.look, self.bridge, targets, seen.topology), self._accepted)
-
-    def _accepted(self, accepted: Accepted | None) -> None:
-        if accepted is None:
-            return
-        plans, run = accepted
-        for plan in plans:
-            number = self.bridge.add(plan, run=run)
-            self.narrator.say(
-                command_line(plan.request, simulated=self.simulated), f"job {number} {'started' if run else 'held'}"
-            )
-        self.look_again()
-
-    def action_step(self) -> None:
-        job = self.queue.acting
-        if job is not None:
-            self.bridge.step(job.number)
-            self.look_again()
-
-    def action_run_pause(self) -> None:
-        job = self.queue.acting
-        if job is not None:
-            running = job.state is JobState.RUNNING
-            (self.bridge.hold if running else self.bridge.run)(job.number)
-            self.narrator.note = f"job {job.number} {'paused' if running else 'runs'}"
-            self.look_again()
-
-    def action_cancel(self) -> None:
-        job = self.queue.acting
-        if job is not None:
-            self.bridge.cancel(job.number)
-            self.look_again()
-
-    def action_batch(self, way: int) -> None:
-        job = self.queue.acting
-        if job is not None:
-            pages = job.batch_pages * 2 if way > 0 else job.batch_pages // 2
-            self.bridge.set_batch(job.number, max(BATCHES[0], min(BATCHES[-1], pages)))
-            self.look_again()
 
     # The rest
 

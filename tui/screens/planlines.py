@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from numamig.backends.base import Capabilities
 from numamig.errors import NumamigError
 from numamig.migrate.plan import Plan
-from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.topology import Topology
 from tui.form import FIELDS, HOME, Form
-from tui.look import Look, Spans, width_of
+from tui.look import Look, Spans
 from tui.present import command_line, remote_text, short_size, size_text
+from tui.screens.findinglines import blocked_by, finding_lines, fitted, key_line, plans_in, time_line
 from tui.widgets.bars import machine_spans
 
-__all__ = ["findings_of", "plan_lines"]
+__all__ = ["field_line", "plan_lines"]
 
 
 def plan_lines(
@@ -26,30 +24,24 @@ def plan_lines(
     capabilities: Capabilities,
     room: tuple[int, int],
     note: str,
-) -> list[Spans]:
-    """The whole dialog, in at most ``room`` cells and lines; what matters least is left out first."""
+    top: int = 0,
+) -> tuple[list[Spans], int]:
+    """The whole dialog, in at most ``room`` cells and lines, and how far its findings are scrolled.
+
+    What matters least is left out first.
+    """
     width, most = room
-    plans = tuple(plan for plan in results or () if isinstance(plan, Plan))
-    errors = tuple(error for error in results or () if isinstance(error, NumamigError))
+    plans = plans_in(results)
     what: Spans = [*machine_spans(look, capabilities), ("  ", look.plain), *_pages(look, plans, results is None)]
     head = [_what(look, form), what, [], *(_field(look, form, number) for number in range(len(FIELDS))), []]
-    head += [*_bars(look, form, plans, width), *_rooms(look, plans, topology), []]
+    head += [*_bars(look, form, plans, width), *_rooms(look, plans, topology), time_line(look, plans), []]
     command = command_line(form.requests()[0], simulated=capabilities.simulated)
     more = f"  and {len(form.targets) - 1} more" if len(form.targets) > 1 else ""
     act: Spans = [(" $ ", look.bold), (look.fit(command, width - 4 - len(more)).rstrip() + more, look.label)]
-    blocked = bool(errors) or any(plan.errors for plan in plans)
-    foot = [[], act, _keys(look, width, blocked=blocked, note=note)]
-    findings = _findings(look, plans, errors, results is None)
-    while len(head) + len(findings) + len(foot) > most and [] in (part := foot if [] in foot else head):
-        part.remove([])
-    left = max(1, most - len(head) - len(foot))
-    if len(findings) > left:
-        findings = [*findings[: left - 1], [(f"   and {len(findings) - left + 1} lines more", look.label)]]
-    return [*head, *findings, *foot]
-
-
-def findings_of(plans: Iterable[Plan]) -> list[Finding]:
-    return [finding for plan in plans for finding in plan.findings]
+    run = [] if blocked_by(results) else [("y", "run"), ("s", "queue held")]
+    keys = [*run, ("esc", "back"), ("j k", "field"), ("h l", "value"), ("0-9", "node")]
+    foot = [[], act, key_line(look, width, keys, note)]
+    return fitted(look, head, finding_lines(look, results, width), foot, most, top)
 
 
 def _what(look: Look, form: Form) -> Spans:
@@ -74,19 +66,20 @@ def _pages(look: Look, plans: tuple[Plan, ...], waiting: bool) -> Spans:
 
 
 def _field(look: Look, form: Form, number: int) -> Spans:
-    here = number == form.field
-    before, after = form.ends(number)
+    value: Spans | None = [("node ", look.plain), look.chip(form.to)] if number == 0 and form.to != HOME else None
+    return field_line(look, FIELDS[number], value or form.value(number), form.ends(number), here=number == form.field)
+
+
+def field_line(look: Look, name: str, value: str | Spans, ends: tuple[bool, bool], *, here: bool) -> Spans:
+    """A stepper: its name and its value, with signs at the sides where there are others."""
+    before, after = ends
     spans: Spans = [
         (look.glyphs.focus if here else " ", look.bold),
-        (f"{FIELDS[number]:<8}", look.bold if here else look.label),
+        (f"{name:<8}", look.bold if here else look.label),
+        ("< " if before and here else "  ", look.bold),
     ]
-    spans.append(("< " if before and here else "  ", look.bold))
-    if number == 0 and form.to != HOME:
-        spans += [("node", look.plain), (" ", look.plain), look.chip(form.to)]
-    else:
-        spans.append((form.value(number), look.bold if here else look.plain))
-    spans.append((" >" if after and here else "", look.bold))
-    return spans
+    spans += [(value, look.bold if here else look.plain)] if isinstance(value, str) else value
+    return [*spans, (" >" if after and here else "", look.bold)]
 
 
 def _bars(look: Look, form: Form, plans: tuple[Plan, ...], width: int) -> list[Spans]:
@@ -124,39 +117,3 @@ def _rooms(look: Look, plans: tuple[Plan, ...], topology: Topology) -> list[Span
             words = f"{size_text(used)} + {size_text(more)} of {short_size(node.total_bytes)}"
             lines.append([(f" Node {number:<5}", look.label), (words, look.plain)])
     return lines or [[]]
-
-
-def _findings(look: Look, plans: tuple[Plan, ...], errors: tuple[NumamigError, ...], waiting: bool) -> list[Spans]:
-    if waiting:
-        return [[(" looking", look.label)]]
-    glyphs = {Severity.OK: look.glyphs.ok, Severity.WARNING: look.glyphs.warning, Severity.ERROR: look.glyphs.error}
-    lines: list[Spans] = []
-    for error in errors:
-        lines.append([(f" {look.glyphs.error} {look.shown(error.message)}", look.bold)])
-        if error.hint:
-            lines.append([(f"   {look.shown(error.hint)}", look.label)])
-    seen: set[tuple[str, str]] = set()
-    order = [Severity.ERROR, Severity.WARNING, Severity.OK]
-    for finding in sorted(findings_of(plans), key=lambda f: order.index(f.severity)):
-        if (finding.check, finding.reason) in seen:
-            continue
-        seen.add((finding.check, finding.reason))
-        style = look.plain if finding.severity is Severity.OK else look.bold
-        lines.append([(f" {glyphs[finding.severity]} {look.shown(finding.reason)}", style)])
-        if finding.remedy and finding.severity is not Severity.OK:
-            lines.append([(f"   {look.shown(finding.remedy)}", look.label)])
-    return lines or [[]]
-
-
-def _keys(look: Look, width: int, *, blocked: bool, note: str) -> Spans:
-    """Keys of the dialog, as many as fit whole; what runs or leaves comes first."""
-    if note:
-        return [(f" {note}", look.bold), ("  esc", look.bold), (" back", look.label)]
-    run = [] if blocked else [("y", "run"), ("s", "queue held")]
-    spans: Spans = []
-    for key, label in (*run, ("esc", "back"), ("j k", "field"), ("h l", "value"), ("0-9", "node")):
-        piece: Spans = [("  " if spans else " ", look.plain), (key, look.bold), (f" {label}", look.label)]
-        if width_of([*spans, *piece]) > width:
-            break
-        spans += piece
-    return spans

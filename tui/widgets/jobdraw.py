@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from numamig.migrate.request import RetryMode
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.outcome import Outcome
 from numamig.units import format_count, format_rate
+from tui.jobwords import call_p95_ns, job_stall_ns
 from tui.look import Look, Spans, width_of
 from tui.present import duration_text, outcome_texts, size_text, sources_of
 from tui.ramps import OUTCOME_GLYPHS, apportion, spark_rows
 
-__all__ = ["job_line", "outcome_line", "scale_of", "spark_lines", "state_words", "way_of"]
+__all__ = ["job_line", "outcome_line", "scale_of", "spark_lines", "way_of"]
 
 _LEFT = 99
+_LEAST_BAR = 4
 
 
 def way_of(look: Look, job: JobSnapshot) -> Spans:
-    """``0,2→1``, each node in its colour."""
+    """``0,2→1``, each node in its colour, or ``undo of 7``."""
+    if job.plan.undoes is not None:
+        return [(f"undo of {job.plan.undoes}", look.plain)]
     spans: Spans = []
     for char in sources_of(job.plan):
         spans.append((char, look.ink(int(char)) if char.isdecimal() else look.dim))
     return [*spans, (look.glyphs.arrow, look.dim), (str(job.request.target), look.ink(job.request.target) + look.bold)]
-
-
-def state_words(job: JobSnapshot, problem: str = "", in_call_s: float = 0.0) -> str:
-    """How it stands with a job."""
-    if problem:
-        return problem
-    if job.state is JobState.RUNNING:
-        if in_call_s > 1.0:
-            return f"in a call for {in_call_s:.0f} s"
-        retry = job.request.retry
-        return f"pass {job.passes}" + (f" of {retry.passes}" if retry.mode is RetryMode.BOUNDED else "")
-    if job.state is JobState.HELD:
-        return "held"
-    return job.reason
 
 
 def _glyph(look: Look, job: JobSnapshot) -> str:
@@ -59,15 +48,20 @@ def job_line(look: Look, job: JobSnapshot, width: int, *, words: str, bold: bool
         (f" {_glyph(look, job)} ", look.bold),
         (f"{who} ", look.bold if bold else look.plain),
         *way,
-        (" " * max(1, 6 - width_of(way)), look.plain),
+        (" " * max(1, (6 if narrow else 10) - width_of(way)), look.plain),
         (f"{size_text(job.plan.bytes):>6}  ", look.plain),
     ]
     rate = format_rate(job.pages_per_second * job.plan.page_size) if job.outcomes[Outcome.MOVED] else ""
     progress = job.progress
-    tail: Spans = [(f" {progress * 100:>3.0f}% {rate:>9} {_time(job):>7}  ", look.plain)]
+    percent = f" {progress * 100:>3.0f}%"
     words = look.shown(words)
-    room = width - width_of(head) - width_of(tail)
-    for_words = max(11 if narrow else 22, min(width_of([(words, look.plain)]), room - 7))
+    wanted = width_of([(words, look.plain)])
+    room = width - width_of(head)
+    tail: Spans = [(f"{percent} {rate:>9} {_time(job):>7}  ", look.plain)]
+    if wanted > room - width_of(tail):
+        tail = [(f"{percent}  ", look.plain)]  # what is wrong comes before how fast it was
+    room -= width_of(tail)
+    for_words = max(11 if narrow else 22, min(wanted, room - _LEAST_BAR))
     room -= for_words
     filled = round(progress * room)
     bar: Spans = [
@@ -127,12 +121,18 @@ def scale_of(job: JobSnapshot) -> float:
     return next(step * times for times in (1, 1.5, 2, 3, 4, 6, 8, 10) if step * times >= longest)
 
 
-def spark_lines(look: Look, job: JobSnapshot, rows: int, width: int) -> list[Spans]:
-    """How long the latest calls took: a column is a batch, the newest on the right."""
+def spark_lines(
+    look: Look, job: JobSnapshot, rows: int, width: int, flush: int, budget_ns: int | None = None
+) -> list[Spans]:
+    """How long the latest calls took: a column is a batch, the newest on the right.
+
+    :param flush: base pages that the kernel unmaps at a time
+    """
     if not job.call_ns:
-        return [[(" " * 9 + f"no call yet, batch {format_count(job.batch_pages)}", look.label)]]
+        words = [f"no call yet, batch {format_count(job.batch_pages)}", *_stall(job, flush)]
+        return [[(" " * 9 + ", ".join(words), look.label)]]
     top = scale_of(job)
-    notes = _notes(job)
+    notes = _notes(job, flush, budget_ns)
     if rows == 1:
         notes = ["  ".join(notes)]
     room = max(8, width - 11 - max(len(note) for note in notes))
@@ -146,7 +146,14 @@ def spark_lines(look: Look, job: JobSnapshot, rows: int, width: int) -> list[Spa
     return lines
 
 
-def _notes(job: JobSnapshot) -> list[str]:
-    calls = sorted(job.call_ns)
-    p95 = calls[min(len(calls) - 1, len(calls) * 95 // 100)]
-    return [f"p95 {duration_text(p95)}", f"batch {format_count(job.batch_pages)}"]
+def _notes(job: JobSnapshot, flush: int, budget_ns: int | None) -> list[str]:
+    """Two: about calls, and about batches."""
+    of_budget = f" of {duration_text(budget_ns)}" if budget_ns else ""
+    batch = [f"batch {format_count(job.batch_pages)}", *_stall(job, flush)]
+    return [f"p95 {duration_text(call_p95_ns(job))}{of_budget}", ", ".join(batch)]
+
+
+def _stall(job: JobSnapshot, flush: int) -> list[str]:
+    """Predicted, beside what calls took: who touches a page is kept from it for a part of a call only."""
+    stall = job_stall_ns(job, flush)
+    return [] if stall is None else [f"stall up to ~{duration_text(stall)}"]

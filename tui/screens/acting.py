@@ -1,0 +1,140 @@
+"""What keys do to jobs: they ask the bridge, and what came of it is said when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from numamig.migrate.snapshot import JobSnapshot, JobState
+from tui.acts import Said
+from tui.choice import Target
+from tui.form import BATCHES, BUDGETS, beside, budget_text
+from tui.jobwords import SLOW_S
+from tui.present import command_line, undo_command
+from tui.screens.edit import EditDialog, Edited
+from tui.screens.looking import LookingScreen
+from tui.screens.plan import Accepted, PlanDialog
+from tui.screens.undo import UndoDialog
+
+__all__ = ["ActingScreen"]
+
+
+class ActingScreen(LookingScreen):
+    """Nothing here waits: neither for the machine, nor for the journal."""
+
+    # New jobs
+
+    def targets(self) -> tuple[Target, ...]:
+        """What a plan would be for: marked processes, marked regions, the region under the cursor, or the process."""
+        seen = self.processes.selected
+        if self.active == "processes" and self.marks.processes:
+            marked = [self.processes.seen(identity) for identity in sorted(self.marks.processes)]
+            return tuple(Target(row) for row in marked if row is not None)
+        if seen is None:
+            return ()
+        if self.regions.marked:
+            return (Target(seen, self.regions.marked),)
+        if self.active == "regions" and self.regions.selected is not None:
+            return (Target(seen, (self.regions.selected,)),)
+        return (Target(seen),)
+
+    def action_plan(self) -> None:
+        seen, targets = self.bridge.looker.nodes, self.targets()
+        if seen is not None and targets and seen.topology.memory_nodes:
+            self.app.push_screen(PlanDialog(self.look, self.bridge, targets, seen.topology), self._planned)
+
+    def _planned(self, accepted: Accepted | None) -> None:
+        if accepted is not None:
+            plans, run = accepted
+            for plan in plans:
+                command = command_line(plan.request, simulated=self.simulated)
+                self.bridge.bring(partial(self._add, partial(self.bridge.add, plan, run=run), command, run=run))
+
+    def action_undo(self) -> None:
+        job = self.queue.undoable
+        if job is None:
+            return
+        if job.state is JobState.RUNNING:
+            self.say(Said(f"job {job.number} runs: pause it with p, then undo", is_error=True))
+            return
+        self.app.push_screen(UndoDialog(self.look, self.bridge, job), partial(self._undone, job.number))
+
+    def _undone(self, number: int, run: bool | None) -> None:
+        if run is not None:
+            command = undo_command(number, simulated=self.simulated)
+            self.bridge.bring(partial(self._add, partial(self.bridge.add_undo, number, run=run), command, run=run))
+
+    @staticmethod
+    def _add(add: Callable[[], int], command: str, *, run: bool) -> Said:
+        number = add()
+        return Said(f"job {number} {'started' if run else 'held'}", command)
+
+    # Jobs that are there
+
+    def action_edit(self) -> None:
+        job, seen = self.queue.acting, self.bridge.looker.nodes
+        if job is not None and seen is not None:
+            dialog = EditDialog(self.look, self.bridge, job, self.queue.steps.pace(job), seen.topology)
+            self.app.push_screen(dialog, partial(self._edited, job.number, dialog.before))
+
+    def _edited(self, number: int, before: Edited, now: Edited | None) -> None:
+        if now is None or now == before:
+            return
+        if now.pace != before.pace:
+            self.bridge.steer(partial(self.bridge.set_pace, number, now.pace))
+        if now.batch_pages != before.batch_pages:
+            self.bridge.steer(partial(self.bridge.set_batch, number, now.batch_pages))
+        if now.target != before.target:
+            self.bridge.bring(partial(self._retarget, number, now.target))
+
+    def _retarget(self, number: int, target: int) -> Said:
+        self.bridge.retarget(number, target)
+        return Said(f"the rest of job {number} goes to node {target}")
+
+    def action_step(self) -> None:
+        self._steer(self.bridge.step)
+
+    def action_run_pause(self) -> None:
+        def run_or_hold(number: int) -> Said:
+            return Said(f"job {number} {'runs' if self.bridge.run_or_hold(number) else 'paused'}")
+
+        self._steer(run_or_hold)
+
+    def action_cancel(self) -> None:
+        def cancel(number: int) -> Said | None:
+            self.bridge.cancel(number)
+            jobs = self.bridge.jobs()
+            in_kernel_s = self.bridge.steps(jobs).in_kernel_s.get(number, 0.0)
+            return Said(f"job {number} cancels when its call returns") if in_kernel_s >= SLOW_S else None
+
+        self._steer(cancel)
+
+    def action_order(self, places: int) -> None:
+        self._steer(lambda number: self.bridge.shift(number, places))
+
+    def action_batch(self, way: int) -> None:
+        def set_batch(number: int) -> None:
+            pages = self._now(number).batch_pages
+            wanted = pages * 2 if way > 0 else pages // 2
+            self.bridge.set_batch(number, max(BATCHES[0], min(BATCHES[-1], wanted)))
+
+        self._steer(set_batch)
+
+    def action_budget(self, way: int) -> None:
+        def set_budget(number: int) -> Said:
+            job = self._now(number)
+            pace = self.bridge.steps((job,)).pace(job)
+            budget_ns = beside(BUDGETS, pace.budget_ns, way)
+            self.bridge.set_pace(number, pace._replace(budget_ns=budget_ns))
+            return Said(f"job {number} budget {budget_text(budget_ns)}")
+
+        self._steer(set_budget)
+
+    def _now(self, number: int) -> JobSnapshot:
+        return next(job for job in self.bridge.jobs() if job.number == number)
+
+    def _steer(self, act: Callable[[int], Said | None]) -> None:
+        """Something about the job that keys act on."""
+        job = self.queue.acting
+        if job is not None:
+            self.bridge.steer(partial(act, job.number))
