@@ -140,6 +140,28 @@ def test_cancelling_keeps_what_moved_and_books_the_rest_as_not_tried() -> None:
     assert pages_by_node(backing) == {0: 900, 1: 100}
 
 
+def test_until_goes_on_until_nothing_is_busy() -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 100, flags=dict.fromkeys(range(30), Flag.ISOLATED))
+    job = new_job(backend, retry=Retry(RetryMode.UNTIL, backoff_ns=10**9, deadline_ns=100 * 10**9))
+    for _ in run_job(job, backend):
+        if backend.clock.now_ns() > 20 * 10**9:
+            backing.flags[:30] = 0
+    done = job.snapshot()
+    assert counts(done) == {"moved": 100}
+    # 1 s and then 2 s between passes: the twelfth begins at 21 s, and the one after it finds nothing busy any more.
+    assert done.passes == 13
+
+
+def test_until_gives_up_at_its_deadline() -> None:
+    backend = machine()
+    add_process(backend, [0] * 100, flags=dict.fromkeys(range(30), Flag.ISOLATED))
+    done = finish(new_job(backend, retry=Retry(RetryMode.UNTIL, backoff_ns=10**9, deadline_ns=8 * 10**9)), backend)
+    assert counts(done) == {"moved": 70, "busy": 30}
+    assert done.passes == 5  # after 0, 1, 3, 5 and 7 s; a further one would begin at 9 s
+    assert backend.clock.now_ns() < 8 * 10**9
+
+
 def test_a_paused_job_goes_on_where_it_was() -> None:
     backend = machine()
     (backing,) = add_process(backend, [0] * 1000)
