@@ -7,15 +7,12 @@ import resource
 import signal
 import sqlite3
 import stat
-import threading
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.errors import JournalError, RefusedError, UsageError
+from numamig.errors import JournalError, UsageError
 from numamig.migrate.job import Job
 from numamig.migrate.journal.locks import WriterLocks
 from numamig.migrate.journal.place import state_directory
@@ -27,6 +24,7 @@ from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobState
 from numamig.model.outcome import Outcome
 from numamig.model.process import MemoryImage
+from tests.forks import in_child, status
 from tests.machines import PID, add_process, machine, pages_by_node
 
 DAY_S = 24 * 3600.0
@@ -42,23 +40,6 @@ def new_job(journal: Journal, age_days: float = 0.0, **columns: object) -> int:
 
 def numbers(journal: Journal) -> list[int]:
     return [job.id for job in journal.jobs()]
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Fork, do it there, and end; the child's pid."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:  # noqa: BLE001 - whatever it is, the test must not go on in the child
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    return child
-
-
-def status(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.fixture
@@ -229,69 +210,6 @@ def test_a_second_connection_takes_no_locks_from_the_first(path: Path) -> None:
     assert locks() == held
     second.close()
     first.close()
-
-
-# One writer
-
-
-def test_a_second_process_is_refused_and_told_who_it_is(tmp_path: Path) -> None:
-    report, told = os.pipe()
-
-    def hold() -> None:
-        WriterLocks(tmp_path / "locks").take(IMAGE)
-        os.write(told, b"x")
-        signal.pause()
-
-    child = in_child(hold)
-    os.read(report, 1)
-    locks = WriterLocks(tmp_path / "locks")
-    assert locks.holder(IMAGE) == child
-    with pytest.raises(RefusedError, match=rf"another numamig \(pid {child}\) is moving pages of pid 4711"):
-        locks.take(IMAGE)
-    other = MemoryImage("boot", 4711, 2000, (0, 1), ())
-    locks.take(other)
-    locks.give_back(other)
-    os.kill(child, signal.SIGKILL)
-    assert status(child) == -signal.SIGKILL
-    assert locks.holder(IMAGE) is None
-    locks.take(IMAGE)
-    assert locks.holder(IMAGE) == os.getpid()
-    for end in (report, told):
-        os.close(end)
-
-
-def test_jobs_of_one_program_share_a_lock(tmp_path: Path) -> None:
-    locks, others = WriterLocks(tmp_path / "locks"), WriterLocks(tmp_path / "locks")
-    locks.take(IMAGE)
-    locks.take(IMAGE)
-    locks.give_back(IMAGE)
-    with pytest.raises(RefusedError):
-        others.take(IMAGE)
-    locks.give_back(IMAGE)
-    assert list((tmp_path / "locks").iterdir()) == []
-    others.take(IMAGE)
-    assert locks.holder(IMAGE) == os.getpid()
-
-
-def test_who_asks_is_in_nobodys_way(tmp_path: Path) -> None:
-    locks, asking = WriterLocks(tmp_path / "locks"), WriterLocks(tmp_path / "locks")
-    done = threading.Event()
-
-    def ask() -> None:
-        while not done.is_set():
-            asking.holder(IMAGE)
-
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(500):
-            locks.take(IMAGE)
-            locks.give_back(IMAGE)
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
 
 
 # What is forgotten
