@@ -57,13 +57,20 @@ def test_a_reserve_is_left_on_the_node_that_receives(workshop: LabWorkshop) -> N
     free = workshop.backend.node_counters().free_bytes
     workshop.start(Area((free[2] - (100 << 20)) // (512 * PAGE) * 512, 2, "huge"))
     target = workshop.start(Area((120 << 20) // PAGE, 0))
+    before = mem_free(2)
     job = migrate(workshop, target, 2, batch_pages=1024, reserve_bytes=60 << 20)
-    after = target.pages_by_node(0)
+    after, left = target.pages_by_node(0), mem_free(2)
     assert job.reason == "node 2 is down to its reserve"
-    assert (20 << 20) // PAGE < job.outcomes[Outcome.MOVED] == after.get(2, 0) < (45 << 20) // PAGE
-    text = Path("/sys/devices/system/node/node2/meminfo").read_text()
-    assert int(text.split("MemFree:")[1].split()[0]) << 10 >= 58 << 20
+    assert job.outcomes[Outcome.MOVED] == after.get(2, 0) > 0
+    # Some hundreds of pages lie on the lists of CPUs, where they are neither free nor anybody's.
+    assert 58 << 20 <= left < 66 << 20 < before - (10 << 20)
     assert target.intact()
+
+
+def mem_free(node: int) -> int:
+    """Bytes."""
+    text = Path(f"/sys/devices/system/node/node{node}/meminfo").read_text()
+    return int(text.split("MemFree:")[1].split()[0]) << 10
 
 
 def test_a_target_that_ends_in_the_middle_is_gone(workshop: LabWorkshop) -> None:
