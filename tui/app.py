@@ -85,8 +85,8 @@ class NumamigApp(App[int]):
             self.exit(0)
             return
         lasting = self.bridge.backend.capabilities.lasting
-        after = ", and numamig resume goes on." if lasting else "."
-        sentence = f"Jobs are running: they stop here, what has moved stays moved{after}"
+        after = "numamig resume goes on with them" if lasting else "what has moved stays moved"
+        sentence = f"Jobs are running: they stop here, {after}."
         self.push_screen(Confirm(self.look, "quit", sentence, "quit"), self._leave)
 
     def _leave(self, yes: bool | None) -> None:

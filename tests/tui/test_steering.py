@@ -10,9 +10,11 @@ import pytest
 
 from numamig.backends.simulator.memory import Backing
 from numamig.backends.simulator.process import SimProcess, SimRegion
+from numamig.migrate.journal.store import Journal
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobState
+from numamig.model.outcome import Outcome
 from tests.tui.consoles import ANON, World, line_with, main, press, screen_lines, until, world
 from tests.tui.hanging import Hanging
 from tui.app import NumamigApp
@@ -308,3 +310,33 @@ async def test_a_plan_shows_all_that_was_found() -> None:
         for finding in plan.findings:
             for words in (finding.reason, finding.remedy):
                 assert words[:40].strip() in text, finding
+
+
+async def test_a_warning_is_read_and_accepted_with_y() -> None:
+    made = world()
+    app = console(made.backend)
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: looked(app))
+        await press(pilot, "G", "m")
+        await until(pilot, lambda: line_with(app, "▲ no page that is asked for is on a source node"))
+        assert line_with(app, "numamig map PID shows where it is")
+        await press(pilot, "y")
+        await until(pilot, lambda: app.screen is main(app) and "done" in line_with(app, " 1 tiny"))
+
+
+async def test_who_leaves_leaves_nothing_unsaid_in_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    made = world()
+    app = console(Hanging(made.backend, set(), lasting=True))
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: looked(app))
+        number = add(app, made, Request(100, 1, batch_pages=256, rate=1), run=True)
+        await until(pilot, lambda: app.bridge.jobs()[0].steps == 1)
+        await press(pilot, "q")
+        await until(pilot, lambda: line_with(app, "numamig resume goes on"))
+        await press(pilot, "y")
+    journal = Journal(tmp_path / "numamig" / "journal.sqlite")
+    entry, batch = journal.job(number), journal.batch(number, 0)
+    assert entry.state == "held" and entry.outcomes[Outcome.MOVED] == 1
+    assert batch is not None and batch.left is not None
+    journal.close()

@@ -176,7 +176,7 @@ class LookingScreen(Screen[None]):
         self.queue.show(jobs, bridge.problems, steps)
         job = self.queue.acting
         self.page_map.show_next(job)
-        self._show_strip(self.queue.latest, jobs, steps)
+        self._show_strip(self.queue.latest, steps)
         self.tabs.show(self.active, {"queue": sum(not j.state.ended for j in jobs)})
         self.narrator.hear(bridge.events())
         for said in bridge.said():
@@ -213,10 +213,8 @@ class LookingScreen(Screen[None]):
         self.workings.display = bool(lines) and self._mode != "tiny"
         self.workings.styles.height = lines
 
-    def _show_strip(self, job: JobSnapshot | None, jobs: tuple[JobSnapshot, ...], steps: Steps) -> None:
-        number = job.number if job is not None else None
-        others = sum(not other.state.ended for other in jobs if other.number != number)
-        self.strip.show(job, others, self.bridge.problems.get(number or 0, ""), steps)
+    def _show_strip(self, job: JobSnapshot | None, steps: Steps) -> None:
+        self.strip.show(job, self.bridge.problems.get(job.number, "") if job is not None else "", steps)
 
     def say(self, said: Said) -> None:
         """What came of something; what went wrong also where there is no line for it."""

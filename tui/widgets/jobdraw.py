@@ -79,7 +79,7 @@ def job_line(look: Look, job: JobSnapshot, width: int, *, words: str, bold: bool
 def _time(job: JobSnapshot) -> str:
     """How long it took, or may take yet."""
     if job.state.ended:
-        return duration_text(job.busy_ns)
+        return duration_text(job.busy_ns) if job.busy_ns else ""
     if job.state is not JobState.RUNNING or not job.chosen:
         return ""
     return f"~{duration_text(max(0, job.plan.pages - job.chosen) * job.busy_ns / job.chosen)}"

@@ -145,12 +145,11 @@ class JobStrip(Lines):
         self._budget_ns: int | None = None
         self._flush = flush_pages(kernel)
 
-    def show(self, job: JobSnapshot | None, others: int, problem: str, steps: Steps) -> None:
-        """:param others: how many jobs besides are not ended"""
+    def show(self, job: JobSnapshot | None, problem: str, steps: Steps) -> None:
+        """How many others there are, the tab of the queue says."""
         self.job = job
         if job is not None:
-            words = state_words(job, problem, steps)
-            self.words = f"{words} +{others} more" if others else words
+            self.words = state_words(job, problem, steps)
             self.notes = [HANGS] if steps.hanging is not None else job_notes(job, problem, steps)
             self._budget_ns = steps.pace(job).budget_ns
         self.refresh()
