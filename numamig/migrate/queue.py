@@ -55,13 +55,14 @@ class JobQueue:
         self.stream = EventStream()
         """Everything that happens to any job, in order."""
         self._lock = threading.RLock()
+        self._opening = threading.Lock()
 
     @property
     def recorder(self) -> Recorder:
         """
         :raises JournalError: there can be no journal, and so there can be no job.
         """
-        with self._lock:
+        with self._opening:  # not the lock of those who only look: to open a journal may take its time
             if self._recorder is None:
                 self._recorder = Recorder.open(self._backend)
             return self._recorder
