@@ -25,8 +25,12 @@ _HANGS_NS = 5_000_000_000
 
 
 def jobs_at_once(backend: Backend) -> int:
-    """How many jobs are stepped at the same time where nobody says otherwise (docs/performance.md)."""
-    return 1 if backend.capabilities.virtual_time else max(1, min(2, len(os.sched_getaffinity(0)) // 2))
+    """How many jobs are stepped at the same time where nobody says otherwise.
+
+    Two on two CPUs are 1.4 to 1.5 times as fast as one after the other (benchmarks/at_once.py, docs/performance.md);
+    more than two were not measured.
+    """
+    return 1 if backend.capabilities.virtual_time else min(2, len(os.sched_getaffinity(0)))
 
 
 @dataclass(slots=True)
