@@ -20,6 +20,10 @@ from tests.machines import PID, START, add_process, machine, pages_by_node
 LAYOUT = ([0] * 70 + [1] * 5 + [255] * 9 + [2] * 40) * 6
 
 
+def choosing() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("numamig-choose")}
+
+
 class RealTime(SimulatorBackend):
     """The simulated machine, as one on which other threads go on during a call."""
 
@@ -27,16 +31,23 @@ class RealTime(SimulatorBackend):
         super().__init__(machine().machine)
         self.virtual_time = virtual_time
         self.ahead = 0
+        self._before = choosing()
+        """Of jobs that other tests have left unfinished."""
 
     @property
     def capabilities(self) -> Capabilities:
         return dataclasses.replace(super().capabilities, virtual_time=self.virtual_time)
 
+    @property
+    def choosing(self) -> set[threading.Thread]:
+        """Threads that choose batches for jobs on this machine."""
+        return choosing() - self._before
+
     def move_pages(
         self, pid: int, addresses: np.ndarray, nodes: np.ndarray | None, flags: int = MPOL_MF_MOVE
     ) -> MovePagesReturn:
         if nodes is not None and len(nodes):
-            self.ahead += sum(thread.name.startswith("numamig-choose") for thread in threading.enumerate())
+            self.ahead += len(self.choosing)
         return super().move_pages(pid, addresses, nodes, flags)
 
 
@@ -68,7 +79,7 @@ def test_cancelling_counts_what_was_chosen_in_vain_as_not_tried() -> None:
     job.cancel()
     snapshot = job.snapshot()
     assert {o.key: n for o, n in snapshot.outcomes.items() if n} == {"moved": 10, "not_tried": 90}
-    assert not any(thread.name.startswith("numamig-choose") for thread in threading.enumerate())
+    assert not backend.choosing
 
 
 def test_another_size_of_batch_is_obeyed_at_once() -> None:
