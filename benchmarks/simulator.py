@@ -108,7 +108,7 @@ def _moved(batch_pages: int, *, rounds: int, placed: Sequence[int]) -> float:
     backend = SimulatorBackend(build_machine(ScenarioFile.model_validate(scenario)))
     pages, seconds, scattered = 0, 0.0, len(placed) > 1
     for number in range(rounds + (not scattered)):
-        plan = plan_request(backend, Request(1000, 1 - number % 2, batch_pages=batch_pages))
+        plan = plan_request(backend, Request(1000, 1 - number % 2, batch_pages=batch_pages, most_calls=None))
         job = Job(number + 1, backend, plan)
         began = time.perf_counter()
         for _ in run_job(job, backend):

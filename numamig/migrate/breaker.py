@@ -6,6 +6,7 @@ the moved pages is now; what it answers is a reason to stop, with a remedy, or n
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from random import Random
@@ -23,6 +24,7 @@ from numamig.units import format_bytes
 
 __all__ = ["Breaker", "Limits", "MovedSample"]
 
+_MOVED: Final = Outcome.MOVED
 _BUSY: Final = Outcome.BUSY  # members of an enum take longer to look up than the rest of a batch
 _ASK_EVERY_NS: Final = 10**9
 _BUCKETS: Final = 8
@@ -181,6 +183,9 @@ class MovedSample:
         self._random = Random(seed)  # noqa: S311 - a sample, no secret
         self._most = most
         self._batches = 0
+        self._next = 0
+        """The batch that is looked at next; those before are passed over."""
+        self._weight = 1.0
         self._target_of: dict[int, int] = {}
         """Address → node."""
         self._addresses: list[int] = []
@@ -189,21 +194,26 @@ class MovedSample:
         return len(self._addresses)
 
     def feed(self, batch: Batch, result: BatchResult) -> None:
-        """One page of what a batch moved, perhaps. Source: J. S. Vitter 1985, algorithm R."""
-        if not result.outcomes[Outcome.MOVED]:
-            return
+        """One page of what a batch moved, perhaps. Source: K.-H. Li 1994, algorithm L: most batches cost a count."""
         self._batches += 1
+        if self._batches < self._next or not result.outcomes[_MOVED]:
+            return
         place = len(self._addresses)
         if place >= self._most:
-            place = int(self._random.random() * self._batches)
-            if place >= self._most:
-                return
+            place = int(self._random.random() * self._most)
+            self._skip()
         nth = int(self._random.random() * len(batch))
         address = int(batch.address[nth])
         left = result.left
         if len(left) and bool(((left.start <= address) & (address < left.end)).any()):
             return
         self.add(address, int(batch.target[nth]), place)
+
+    def _skip(self) -> None:
+        """To the next batch that takes the place of another."""
+        self._weight *= (1.0 - self._random.random()) ** (1.0 / self._most)
+        passed = math.log(1.0 - self._random.random()) / math.log1p(-min(self._weight, 1.0 - 1e-12))
+        self._next = self._batches + 1 + int(passed)
 
     def add(self, address: int, target: int, place: int | None = None) -> None:
         """A page that was moved.
@@ -222,7 +232,8 @@ class MovedSample:
 
     def forget(self) -> None:
         """All of it, where its pages have been put elsewhere on purpose."""
-        self._batches = 0
+        self._batches = self._next = 0
+        self._weight = 1.0
         self._addresses.clear()
         self._target_of.clear()
 

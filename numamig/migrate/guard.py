@@ -35,11 +35,11 @@ class Guard:
         if self._breaker.wants_health(now_ns) and isinstance(self._backend, TellsHealth):
             self._breaker.healthy(self._backend.health())
 
-    def allows(self, pages: int) -> int:
+    def allows(self, pages: int, now_ns: int) -> int:
         """How many base pages of so many may go to the target now."""
-        return pages if self._room is None else self._room.pages(pages)
+        return pages if self._room is None else self._room.pages(pages, now_ns)
 
-    def moved(self, batch: Batch, result: BatchResult, *, again: bool) -> Finding | None:
+    def moved(self, batch: Batch, result: BatchResult, now_ns: int, *, again: bool) -> Finding | None:
         """A batch has moved; why the job must stop, where it must.
 
         :param again: of a later pass
@@ -48,7 +48,7 @@ class Guard:
             self._room.took(result.outcomes[Outcome.MOVED])
         self._sample.feed(batch, result)
         tripped = self._breaker.after_batch(result.outcomes, again=again)
-        if tripped is None and self._breaker.wants_health(self._backend.clock.now_ns()):
+        if tripped is None and self._breaker.wants_health(now_ns):
             health = self._backend.health() if isinstance(self._backend, TellsHealth) else None
             tripped = self._breaker.healthy(health, self._sample.bounced(self._backend, self._pid))
         return tripped

@@ -163,7 +163,7 @@ class Job:
             self.pacer.waited(idle_ns)  # whoever steps it was at something else
         threads = self.request.threads
         wanted = self.pacer.batch_pages * threads
-        allowed = self._guard.allows(wanted)
+        allowed = self._guard.allows(wanted, began_ns)
         batch = self._chooser.next_batch(max(1, allowed))
         if (passed := self._chooser.passed) is not None:
             self._account.ledger.book(passed)
@@ -177,10 +177,10 @@ class Job:
         events: list[Event] = []
         result, tripped = None, None
         if pages:
-            result = self._move(batch, pages)
-            tripped = self._guard.moved(batch, result, again=self._passes > 1)
+            result = self._move(batch, pages, began_ns)
         now = clock.now_ns()
         if result is not None:
+            tripped = self._guard.moved(batch, result, now, again=self._passes > 1)
             gap = self._pace(len(batch), result, now - began_ns)
             start, end = batch.span
             duration = sum(result.call_ns)
@@ -260,7 +260,7 @@ class Job:
         even, page = batch.even, self.plan.page_size
         return even.folios * (even.page_size // page) if even else int(batch.size_bytes.sum()) // page
 
-    def _move(self, batch: Batch, pages: int) -> BatchResult:
+    def _move(self, batch: Batch, pages: int, began_ns: int) -> BatchResult:
         """Move a batch and book it; pages that were booked before (busy in an earlier pass) are booked anew."""
         plan, record = self.plan, self._record
         if record is not None:
@@ -271,15 +271,11 @@ class Job:
                 raise
         if self._ahead and self.state is JobState.RUNNING:  # now, and not beside the journal: that would wait for it
             self._chooser.choose_ahead(self.pacer.batch_pages * self.request.threads)
-        self.call_since_ns = self._backend.clock.now_ns()
+        self.call_since_ns = began_ns  # of the step, which is choosing and little else until now
         try:
+            request, pid = plan.request, plan.process.pid
             result = move_batch(
-                self._backend,
-                plan.process.pid,
-                batch,
-                plan.page_size,
-                shared=self.request.shared,
-                threads=self.request.threads,
+                self._backend, pid, batch, plan.page_size, shared=request.shared, threads=request.threads
             )
         finally:
             self.call_since_ns = None
@@ -292,6 +288,8 @@ class Job:
 
     def _pace(self, folios: int, result: BatchResult, elapsed_ns: int) -> int:
         """Tell the pacer; how long to wait."""
+        if not self.pacer.steers:
+            return 0
         rounds, threads = result.call_ns, result.calls_at_once
         moved = result.outcomes[Outcome.MOVED] * self.plan.page_size
         pages = -(-result.outcomes.total // threads)

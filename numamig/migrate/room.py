@@ -31,17 +31,17 @@ class Room:
         """Bytes that may be moved there before it is looked at again."""
         self._seen = 0
 
-    def pages(self, wanted: int) -> int:
+    def pages(self, wanted: int, now_ns: int) -> int:
         """How many base pages of so many may go there now."""
         asked = wanted * self._page_size
-        now = self._backend.clock.now_ns()
-        if self._until_ns is None or now > self._until_ns or self._left < max(asked, self._seen // 2):
+        if self._until_ns is None or now_ns > self._until_ns or self._left < max(asked, self._seen // 2):
+            began = self._backend.clock.now_ns()
             counters = self._backend.node_counters()
             watermarks = counters.watermarks.get(self._request.target)
             free = counters.free_bytes.get(self._request.target, 0)
             self._left = self._seen = max(0, free - reserve_bytes(self._request, self._total, watermarks))
             looked = self._backend.clock.now_ns()
-            self._until_ns = looked + min(_KEEPS_MOST_NS, max(_KEEPS_NS, _KEEPS_LOOKS * (looked - now)))
+            self._until_ns = looked + min(_KEEPS_MOST_NS, max(_KEEPS_NS, _KEEPS_LOOKS * (looked - began)))
         return min(wanted, self._left // self._page_size)
 
     def took(self, pages: int) -> None:
