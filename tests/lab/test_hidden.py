@@ -6,8 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +18,8 @@ from numamig.model.outcome import Outcome
 from numamig.testing import Area
 from tests.lab.conftest import PAGE, LabTarget, LabWorkshop
 from tests.lab.jobs import NEVER, counts, migrate, new_job
+from tests.lab.settings import POOLS, written
 
-POOLS = "/sys/devices/system/node/node{}/hugepages/hugepages-2048kB/nr_hugepages"
 MIN_FREE = Path("/proc/sys/vm/min_free_kbytes")
 COMPACT_LOCKED = Path("/proc/sys/vm/compact_unevictable_allowed")
 MTHP = Path("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled")
@@ -36,14 +34,13 @@ def pages(target: LabTarget, area: int = 0) -> np.ndarray:
     return target.starts[area] + np.arange(target.areas[area].pages, dtype=np.uint64) * PAGE
 
 
-@contextmanager
-def written(path: Path, text: str) -> Iterator[None]:
-    before = path.read_text()
-    path.write_text(text)
-    try:
-        yield
-    finally:
-        path.write_text(next((w[1:-1] for w in before.split() if w.startswith("[")), before))
+def all_of(target: LabTarget, pages: int) -> dict[int, int]:
+    """Pages by node, when nobody works on them any more: a page that the kernel compacts is on no node for a moment."""
+    for _ in range(50):
+        if sum((at := target.pages_by_node(0)).values()) == pages:
+            break
+        time.sleep(0.1)
+    return at
 
 
 def test_a_bad_node_in_the_middle_hides_nothing_that_moved(workshop: LabWorkshop) -> None:
@@ -98,7 +95,7 @@ def test_a_huge_page_is_split_where_the_target_has_only_small_ones(workshop: Lab
     with written(COMPACT_LOCKED, "0"), written(MIN_FREE, "4096"):
         workshop.start(Area(free - 30_000, 2, "locked"), Area(24_000, 2, "holes"))
         job = migrate(workshop, target, 2, retry=NEVER, reserve_bytes=0)
-    at = target.pages_by_node(0)
+    at = all_of(target, 20 * 512)
     assert vmstat("thp_migration_split") > split
     assert job.outcomes[Outcome.MOVED] == at.get(2, 0) > 0
     assert job.outcomes.total == 20 * 512 == sum(at.values())

@@ -62,8 +62,8 @@ def test_a_reserve_is_left_on_the_node_that_receives(workshop: LabWorkshop) -> N
     after, left = target.pages_by_node(0), mem_free(2)
     assert job.reason == "node 2 is down to its reserve"
     assert job.outcomes[Outcome.MOVED] == after.get(2, 0) > 0
-    # Some hundreds of pages lie on the lists of CPUs, where they are neither free nor anybody's.
-    assert 58 << 20 <= left < 66 << 20 < before - (10 << 20)
+    # Some megabytes lie on the lists of CPUs, where they are neither free nor anybody's (6.12 lets these lists grow).
+    assert 52 << 20 <= left < 66 << 20 < before - (10 << 20)
     assert target.intact()
 
 
