@@ -29,7 +29,7 @@ check: setup-dev
 lab-test: setup-lab
 	@$(BIN)/python -m compileall -q numamig tests
 	$(BIN)/python -m numamig.lab $(foreach kernel,$(KERNELS),--kernel $(kernel)) -- \
-	  env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(abspath $(BIN))/python -m pytest -c tests/lab/pytest.ini tests/lab tests/unit/linux
+	  env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(abspath $(BIN))/python -m pytest -c tests/lab/pytest.ini --rootdir . tests/lab tests/unit/linux
 	@$(MAKE) --no-print-directory differential
 
 # Random calls to real kernels and to the simulator, which must agree: CALLS=20000 SEED=7 for others.

@@ -30,6 +30,16 @@ class Place(NamedTuple):
     """The first range that is not behind the cursor."""
 
 
+class Units(NamedTuple):
+    """Sizes in which memory comes, in bytes."""
+
+    page: int
+    huge: int
+    """The largest; that of a page on a machine without huge pages."""
+    folio: int = 0
+    """The largest folios that are shown as pages."""
+
+
 class Chooses(Protocol):
     """What hands out the batches of one pass."""
 
@@ -60,21 +70,19 @@ def choose_by_plan(backend: Backend, hold: Hold, plan: Plan, ranges: Ranges | No
     :param ranges: only there; None: wherever the plan says
     """
     where = plan.ranges if ranges is None else ranges
-    return Chooser(backend, hold, plan.request, where, plan.huge_page_size, plan.page_size)
+    units = Units(plan.page_size, plan.huge_page_size or plan.page_size, plan.largest_folio)
+    return Chooser(backend, hold, plan.request, where, units)
 
 
 class Chooser:
     """Walks the ranges of a pass and hands out one batch after the other, from the pages as they are at that moment."""
 
-    def __init__(
-        self, backend: Backend, hold: Hold, request: Request, ranges: Ranges, huge_page_size: int, page_size: int
-    ) -> None:
+    def __init__(self, backend: Backend, hold: Hold, request: Request, ranges: Ranges, units: Units) -> None:
         self._backend = backend
         self._hold = hold
         self._request = request
         self._ranges = list(ranges)
-        self._huge = huge_page_size or page_size  # a machine without huge pages has no larger unit
-        self._page_size = page_size
+        self._page_size, self._huge, self._largest_folio = units
         self._look_bytes = 0
         self._clears = True
         """Nothing has refused yet to clear marks of NUMA balancing."""
@@ -120,11 +128,29 @@ class Chooser:
             return None
         request = self._request
         start, size, node = int(runs.address[0]), int(runs.page_size[0]), int(runs.node[0])
-        count = min(int(runs.count[0]), wanted // size)
+        shown = int(runs.count[0])
         meant = node != request.target and node >= 0 and (request.sources is None or node in request.sources)
-        if not meant or start < self.place.cursor or count * size < wanted:
+        if not meant or start < self.place.cursor or shown * size < wanted or wanted % size:
             return None
+        fitting = wanted // size
+        count = shown if shown == fitting else self._whole(start, size, fitting, first=True)
         return Even(start, size, count, node, request.target)
+
+    def _whole(self, start: int, size: int, fitting: int, *, first: bool) -> int:
+        """How many pages of a run to take, of which ``fitting`` would do and more follow.
+
+        Where base pages may be folios of other sizes, the kernel moves all of one when it is given a page of it: so a
+        batch ends where such a folio may end, which it does at a multiple of its size.
+
+        :param first: nothing else is in the batch, which is not to be empty
+        """
+        unit = self._largest_folio if size == self._page_size else 0
+        while unit > size:
+            end = (start + fitting * size) // unit * unit
+            if end > start or (end == start and not first):
+                return (end - start) // size
+            unit //= 2
+        return fitting
 
     def _look(self, window: Ranges) -> PageRuns:
         """The pages as they are; where only some nodes are to be emptied, marks that hide the node are cleared."""
@@ -168,12 +194,12 @@ class Chooser:
         total = np.cumsum(size)
         last = int(np.searchsorted(total, wanted, side="right"))
         before = int(total[last - 1]) if last else 0
-        page_size = int(runs.page_size[last])
-        fitting = (wanted - before) // page_size
+        start, page_size = int(runs.address[last]), int(runs.page_size[last])
+        fitting = self._whole(start, page_size, (wanted - before) // page_size, first=first and last == 0)
         if first and last == 0:
             fitting = max(1, fitting)
         kept = runs[slice(0, last + (1 if fitting else 0))]
-        stop = max(self.place.cursor, int(runs.address[last]) + fitting * page_size)
+        stop = max(self.place.cursor, start + fitting * page_size)
         if fitting:
             kept.count[-1] = fitting
         return kept, stop

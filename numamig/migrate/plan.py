@@ -42,6 +42,8 @@ class Plan:
     """How long it will take, without retries; None where that cannot be told."""
     estimated_stall_ns: int | None = None
     """The longest that somebody waits who touches a page under migration; None where that cannot be told."""
+    largest_folio: int = 0
+    """Bytes of the largest folios that may be there and are shown as base pages."""
     undoes: int | None = None
     """The job that this takes back: then pages go where they came from, and ``request.target`` is that of most."""
 
@@ -102,6 +104,7 @@ def make_plan(seen: Seen, request: Request) -> Plan:
         page_size=page,
         huge_page_size=seen.topology.huge_page_size,
         findings=(*seen.findings, *_findings(seen, request), *_expectations(expected, seen, request)),
+        largest_folio=max(seen.topology.folio_sizes, default=0),
         selected=tuple(region for region, _, _ in seen.selected),
         estimate_ns=None if expected is None else expected.duration_ns,
         estimated_stall_ns=None if expected is None else expected.stall_ns,

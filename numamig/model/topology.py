@@ -59,6 +59,8 @@ class Topology:
     """Bytes of a base page."""
     huge_page_size: int = 2 << 20
     """Bytes of a transparent huge page (a PMD); 0 where there are none."""
+    folio_sizes: tuple[int, ...] = ()
+    """Bytes, ascending: sizes between the two that anonymous memory may come in as well (mTHP)."""
     _by_id: Mapping[int, Node] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -57,6 +57,7 @@ processes:
       - {{kind: shmem, size: 1MiB, share: pool}}
       - {{kind: anon, size: 9MiB, nodes: {{0: 1, 3: 1}}, huge: true, pattern: random}}
       - {{kind: heap, size: 2MiB, nodes: {{0: 1}}}}
+      - {{kind: anon, size: 3MiB, nodes: {{0: 2, 1: 1}}, pattern: random{folios}}}
   - name: holes
     pid: 12
     runs_on: [0]
@@ -66,7 +67,8 @@ processes:
       - {{kind: anon, size: 1MiB}}
 """
 PIDS, NODES = (10, 11, 12), (0, 1, 3)
-KERNELS = ("linux-6.12", "linux-6.1")
+KERNELS = {"linux-6.12": ", folio: 64KiB", "linux-6.1": ""}
+"""And what is said of regions that may come in folios of several pages."""
 _Key = tuple[int, int]
 """(job, number) of a batch."""
 
@@ -78,7 +80,8 @@ class World:
         self._folder = folder
         self._file = folder / "m.numamig"
         scenario = folder / "killed.yaml"
-        scenario.write_text(SCENARIO.format(seed=seed, kernel=KERNELS[seed % len(KERNELS)]))
+        kernel, folios = list(KERNELS.items())[seed % len(KERNELS)]
+        scenario.write_text(SCENARIO.format(seed=seed, kernel=kernel, folios=folios))
         with open_machine(self._file, scenario) as machine:
             self.layout = where(machine)
             self._elsewhere = elsewhere(machine)

@@ -14,6 +14,7 @@ import pytest
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.testing import Area
 from tests.lab.back_door import pages_by_node, wait_until_asleep
+from tests.lab.settings import written
 
 WORKLOAD = Path(__file__).with_name("workload.py")
 PAGE = 4096
@@ -84,6 +85,13 @@ class LabWorkshop:
                 expected = {area.node: area.pages // 2}
             assert target.pages_by_node(number) == expected, "the kernel did not place the workload as it was asked to"
         return target
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_balancing() -> Iterator[None]:
+    """Nobody else moves pages, but where a test has them moved."""
+    with written(Path("/proc/sys/kernel/numa_balancing"), "0"):
+        yield
 
 
 @pytest.fixture

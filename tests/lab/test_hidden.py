@@ -86,6 +86,19 @@ def test_folios_that_nobody_can_see_are_not_called_busy(workshop: LabWorkshop) -
     assert target.intact()
 
 
+@pytest.mark.skipif(not MTHP.exists(), reason="missing: folios of 64 KiB (this kernel has none)")
+def test_no_more_moves_than_a_step_says_where_folios_are_larger_than_pages(workshop: LabWorkshop) -> None:
+    with written(MTHP, "always"):
+        target = workshop.start(Area(1024, 0, "as_comes"))
+        job = new_job(workshop, target, 1, batch_pages=133)
+        for _ in range(3):
+            job.step()
+            moved = job.snapshot().outcomes[Outcome.MOVED]
+            assert target.pages_by_node(0) == {0: 1024 - moved, 1: moved}
+            assert moved > 100 * job.snapshot().steps
+        job.cancel()
+
+
 def test_a_huge_page_is_split_where_the_target_has_only_small_ones(workshop: LabWorkshop) -> None:
     free = workshop.backend.node_counters().free_bytes[2] // PAGE
     target = workshop.start(Area(20 * 512, 0, "huge"))

@@ -29,6 +29,7 @@ __all__ = [
     "read_topology",
 ]
 
+HUGE_PAGES = "kernel/mm/transparent_hugepage"
 NODES = "devices/system/node"
 _TIERS = "devices/virtual/memory_tiering"
 HUGE_PAGE_SIZE = 2 << 20
@@ -184,18 +185,30 @@ def read_performance(folder: Path, with_cpus: Collection[int]) -> Performance | 
     return _read_access(folder / "access1/initiators") or nearest
 
 
+def _folio_sizes(sys_root: Path, huge_page_size: int) -> tuple[int, ...]:
+    """Sizes below that of huge pages in which anonymous memory is allocated as things are set now."""
+    above, found = read_text(sys_root / HUGE_PAGES / "enabled") or "", []
+    for folder in _entries(sys_root / HUGE_PAGES):
+        size = re.fullmatch(r"hugepages-(\d+)kB", folder.name)
+        chosen = read_text(folder / "enabled") or ""
+        if size and "[never]" not in (above if "[inherit]" in chosen else chosen):
+            found.append(int(size[1]) << 10)
+    return tuple(sorted(each for each in found if each < huge_page_size))
+
+
 def read_topology(sys_root: Path, proc_root: Path, page_size: int) -> Topology:
     """Nodes with CPUs, memory and tiers, how fast they are, and their distances.
 
     :param page_size: bytes of a base page, which no file tells
     """
-    huge = read_number(sys_root / "kernel/mm/transparent_hugepage/hpage_pmd_size") or HUGE_PAGE_SIZE
+    huge = read_number(sys_root / HUGE_PAGES / "hpage_pmd_size") or HUGE_PAGE_SIZE
+    folios = _folio_sizes(sys_root, huge)
     online = read_online(sys_root)
     if not online:
         total, free = read_memory_bytes(proc_root / "meminfo")
         cpus = tuple(read_list(sys_root / "devices/system/cpu/online") or ())
         packages = tuple(sorted(set(_packages(sys_root, cpus).values())))
-        return Topology((Node(0, cpus, total, free, packages=packages),), {(0, 0): 10}, page_size, huge)
+        return Topology((Node(0, cpus, total, free, packages=packages),), {(0, 0): 10}, page_size, huge, folios)
     with_memory = read_list(sys_root / NODES / "has_memory")
     cpus_of = {node: tuple(read_list(sys_root / NODES / f"node{node}/cpulist") or ()) for node in online}
     with_cpus = [node for node, cpus in cpus_of.items() if cpus]
@@ -223,4 +236,4 @@ def read_topology(sys_root: Path, proc_root: Path, page_size: int) -> Topology:
         # One number for each online node, in their order, not for each id: ids may have holes.
         row = (read_text(folder / "distance") or "").split()
         distances.update(((node, other), int(far)) for other, far in zip(online, row, strict=False))
-    return Topology(tuple(nodes), distances, page_size, huge)
+    return Topology(tuple(nodes), distances, page_size, huge, folios)

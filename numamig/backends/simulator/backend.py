@@ -106,7 +106,12 @@ class SimulatorBackend:
             )
             for n in sorted(self.machine.nodes.values(), key=lambda n: n.id)
         )
-        return Topology(nodes, self.machine.distances, page, huge)
+        folios = {
+            region.backing.folio_pages * page
+            for process in (self.machine.processes.values() if self.machine.kernel.mthp else ())
+            for region in process.regions
+        }
+        return Topology(nodes, self.machine.distances, page, huge, tuple(sorted(s for s in folios if page < s < huge)))
 
     def processes(self) -> Sequence[Process]:
         with self.machine.lock:

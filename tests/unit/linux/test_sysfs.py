@@ -87,6 +87,25 @@ def test_huge_page_size_is_read(tmp_path: Path) -> None:
     assert read_topology(sys_root, proc_root, 65536).huge_page_size == 512 << 20
 
 
+@pytest.mark.parametrize(
+    ("above", "inherits", "expected"),
+    [
+        ("[always] madvise never", "[inherit]", (64 << 10, 1 << 20)),
+        ("always madvise [never]", "[inherit]", (64 << 10,)),
+        ("[always] madvise never", "[never] inherit", (64 << 10,)),
+    ],
+)
+def test_sizes_between_a_page_and_a_huge_page(
+    tmp_path: Path, above: str, inherits: str, expected: tuple[int, ...]
+) -> None:
+    sys_root, proc_root = one_node(tmp_path)
+    folder = sys_root / "kernel/mm/transparent_hugepage"
+    write(folder / "enabled", above)
+    for kib, enabled in {64: "always [madvise] never", 128: "[never]", 1024: inherits, 2048: "[always]"}.items():
+        write(folder / f"hugepages-{kib}kB/enabled", enabled)
+    assert read_topology(sys_root, proc_root, 4096).folio_sizes == expected
+
+
 def test_a_kernel_without_numa_is_one_node(tmp_path: Path) -> None:
     sys_root, proc_root = tmp_path / "sys", tmp_path / "proc"
     write(sys_root / "devices/system/cpu/online", "0-3")
