@@ -33,6 +33,7 @@ __all__ = [
     "MovePagesCall",
     "MovePagesReturn",
     "Predicts",
+    "TellsFree",
     "TellsHazards",
     "TellsHealth",
     "TellsHugeRoom",
@@ -285,6 +286,15 @@ class TellsSharing(Protocol):
         :raises TargetGone: the process ended.
         :raises RefusedError: the caller may not look.
         """
+        ...
+
+
+@runtime_checkable
+class TellsFree(Protocol):
+    """A backend that can tell the free memory of one node for less than all counters of all nodes. Optional."""
+
+    def free_bytes(self, node: int) -> int:
+        """As in ``node_counters``; 0 where there is no such node."""
         ...
 
 

@@ -27,7 +27,7 @@ class Guard:
 
     def aim_at(self, plan: Plan) -> None:
         """Pages go to the plan's target from now on; where they went before counts no more."""
-        self._room = None if plan.request.reserve_bytes == 0 else Room(self._backend, plan.request)
+        self._room = Room(self._backend, plan) if plan.reserve_bytes else None
         self._sample.forget()
 
     def begin(self, now_ns: int) -> None:

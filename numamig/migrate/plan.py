@@ -12,6 +12,7 @@ from numamig.migrate.preflight.pages import sharing
 from numamig.migrate.preflight.room import hugetlb_room, memory_room, thp_room
 from numamig.migrate.preflight.standing import pinned
 from numamig.migrate.request import Request
+from numamig.migrate.reserve import reserve_on_target
 from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Process, Region
@@ -42,6 +43,8 @@ class Plan:
     """How long it will take, without retries; None where that cannot be told."""
     estimated_stall_ns: int | None = None
     """The longest that somebody waits who touches a page under migration; None where that cannot be told."""
+    reserve_bytes: int = 0
+    """What every step leaves free on the receiving node."""
     largest_folio: int = 0
     """Bytes of the largest folios that may be there and are shown as base pages."""
     undoes: int | None = None
@@ -104,6 +107,7 @@ def make_plan(seen: Seen, request: Request) -> Plan:
         page_size=page,
         huge_page_size=seen.topology.huge_page_size,
         findings=(*seen.findings, *_findings(seen, request), *_expectations(expected, seen, request)),
+        reserve_bytes=reserve_on_target(seen.topology, seen.counters, request),
         largest_folio=max(seen.topology.folio_sizes, default=0),
         selected=tuple(region for region, _, _ in seen.selected),
         estimate_ns=None if expected is None else expected.duration_ns,

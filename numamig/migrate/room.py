@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from numamig.backends.base import Backend
-from numamig.migrate.request import Request
-from numamig.migrate.reserve import reserve_bytes
+from numamig.backends.base import Backend, TellsFree
+from numamig.migrate.plan import Plan
 
 __all__ = ["Room"]
 
@@ -18,13 +17,11 @@ _KEEPS_MOST_NS = 2_000_000_000
 class Room:
     """Of one node. One thread asks."""
 
-    def __init__(self, backend: Backend, request: Request) -> None:
+    def __init__(self, backend: Backend, plan: Plan) -> None:
         self._backend = backend
-        self._request = request
-        topology = backend.topology()
-        node = topology.node(request.target)
-        self._total = node.total_bytes if node is not None else 0
-        self._page_size = topology.page_size
+        self._target = plan.request.target
+        self._kept = plan.reserve_bytes
+        self._page_size = plan.page_size
         self._until_ns: int | None = None
         """How long the last look is believed."""
         self._left = 0
@@ -36,10 +33,7 @@ class Room:
         asked = wanted * self._page_size
         if self._until_ns is None or now_ns > self._until_ns or self._left < max(asked, self._seen // 2):
             began = self._backend.clock.now_ns()
-            counters = self._backend.node_counters()
-            watermarks = counters.watermarks.get(self._request.target)
-            free = counters.free_bytes.get(self._request.target, 0)
-            self._left = self._seen = max(0, free - reserve_bytes(self._request, self._total, watermarks))
+            self._left = self._seen = self._look()
             looked = self._backend.clock.now_ns()
             self._until_ns = looked + min(_KEEPS_MOST_NS, max(_KEEPS_NS, _KEEPS_LOOKS * (looked - began)))
         return min(wanted, self._left // self._page_size)
@@ -47,3 +41,11 @@ class Room:
     def took(self, pages: int) -> None:
         """So many were moved there."""
         self._left -= pages * self._page_size
+
+    def _look(self) -> int:
+        """Bytes above the reserve."""
+        if isinstance(self._backend, TellsFree):
+            free = self._backend.free_bytes(self._target)
+        else:
+            free = self._backend.node_counters().free_bytes.get(self._target, 0)
+        return max(0, free - self._kept)

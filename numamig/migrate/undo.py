@@ -26,6 +26,7 @@ from numamig.migrate.origins import Origins, moved_by
 from numamig.migrate.plan import Plan
 from numamig.migrate.preflight import check
 from numamig.migrate.request import Request
+from numamig.migrate.reserve import reserve_on_target
 from numamig.model.finding import Finding, Severity
 from numamig.model.outcome import Outcome
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges
@@ -197,6 +198,7 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
         page_size=job.page_size,
         huge_page_size=topology.huge_page_size,
         findings=tuple(findings),
+        reserve_bytes=reserve_on_target(topology, backend.node_counters(), request),
         selected=tuple(region for region, _, _ in regions),
         undoes=job.id,
     )

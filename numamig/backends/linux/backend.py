@@ -157,6 +157,9 @@ class LinuxBackend:
     def node_counters(self) -> NodeCounters:
         return self._counter_reader.read()
 
+    def free_bytes(self, node: int) -> int:
+        return self._counter_reader.free_bytes(node)
+
     @cached_property
     def _counter_reader(self) -> CounterReader:
         return CounterReader(self.sys_root, self.proc_root, self._page_size, self._clock)

@@ -143,6 +143,13 @@ class CounterReader:
             switches=read_switches(self._sys_root, self._proc_root),
         )
 
+    def free_bytes(self, node: int) -> int:
+        """Of one node, from one file."""
+        counted = read_text(self._sys_root / NODES / f"node{node}/vmstat") or ""
+        if (found := re.search(r"^nr_free_pages (\d+)$", counted, re.MULTILINE)) is not None:
+            return int(found[1]) * self._page_size
+        return self.read().free_bytes.get(node, 0)
+
     def _read_watermarks(self, now_ns: int) -> dict[int, Watermarks]:
         if self._watermarks is None or now_ns - self._watermarks[0] >= _ZONEINFO_NS:
             marks = parse_watermarks(read_text(self._proc_root / "zoneinfo") or "", self._page_size)

@@ -243,6 +243,10 @@ class SimulatorBackend:
                 switches=Switches(balancing=self.machine.balancing, demotion=self.machine.demotion),
             )
 
+    def free_bytes(self, node: int) -> int:
+        found = self.machine.nodes.get(node)
+        return found.free_pages * self.machine.page_bytes if found is not None else 0
+
     def health(self) -> Health:
         with self.machine.lock:
             return Health(self.clock.now_ns(), self.machine.stalled, self.machine.vmstat.get("pswpout", 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numamig.migrate.preflight.tally import Tally
 from numamig.migrate.request import Request
-from numamig.migrate.reserve import reserve_bytes
+from numamig.migrate.reserve import reserve_on_target
 from numamig.model.finding import Finding, Severity
 from numamig.model.topology import NodeCounters, Topology
 from numamig.units import format_bytes
@@ -22,7 +22,7 @@ def memory_room(topology: Topology, counters: NodeCounters, request: Request, wa
     if node is None:
         return []
     free = counters.free_bytes.get(target, node.free_bytes)
-    kept = reserve_bytes(request, node.total_bytes, counters.watermarks.get(target))
+    kept = reserve_on_target(topology, counters, request)
     if wanted_bytes > max(0, free - kept):
         return [
             Finding(

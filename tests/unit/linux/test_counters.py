@@ -74,8 +74,10 @@ def test_a_node_counts(tmp_path: Path) -> None:
     sys_root, proc_root = ids_with_a_hole(tmp_path)
     write(sys_root / NODES / "node8/vmstat", NODE_VMSTAT)
     write(proc_root / "vmstat", "pgmigrate_success 12\nnuma_pages_migrated 9")
-    counters = read((sys_root, proc_root))
+    reader = CounterReader(sys_root, proc_root, PAGE, VirtualClock())
+    counters = reader.read()
     assert counters.free_bytes == {0: GIB // 4, 8: 1000 * PAGE}
+    assert (reader.free_bytes(0), reader.free_bytes(8), reader.free_bytes(3)) == (GIB // 4, 1000 * PAGE, 0)
     assert counters.numastat == {8: NUMASTAT}
     assert counters.node_vmstat[8]["pgpromote_success"] == 3
     assert counters.node_vmstat[8]["pgdemote_kswapd"] == 4
