@@ -120,29 +120,44 @@ def predict(asked: argparse.Namespace) -> dict[str, object]:
         load = Load.of(folio_bytes, folios)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    cpus = asked.cpus or model.cpus
+    callers = _possible("callers", asked.callers, cpus)
+    threads = _possible("copying threads", asked.threads, cpus)
+    victims = _possible("CPUs that run the process besides the callers'", asked.victim_cpus, cpus - callers)
     conditions = Conditions(
-        cpus=asked.cpus,
-        victim_cpus=asked.victim_cpus,
-        copy_threads=asked.threads,
+        cpus=cpus,
+        victim_cpus=victims,
+        copy_threads=threads,
         mappers=asked.mappers,
         batch_pages=KERNELS[asked.kernel].batch_pages,
         copied_before_bytes=float("inf") if asked.settled else 0,
     )
     call = model.duration(load, conditions)
+    if callers > 1:  # who copies at the same time shares what the links carry, as in the simulator
+        each = model.copying(min(threads * callers, cpus)) / callers
+        call = replace(call, copy_ns=load.copied_bytes / each)
     return {
         "folio_bytes": folio_bytes,
         "folios": folios,
-        "threads": asked.threads,
-        "cpus": asked.cpus or model.cpus,
-        "victim_cpus": asked.victim_cpus,
+        "callers": callers,
+        "threads": threads,
+        "cpus": cpus,
+        "victim_cpus": victims,
         "mappers": asked.mappers,
         "kernel": asked.kernel,
-        "gigabytes_per_second": load.copied_bytes / call.total_ns,
+        "gigabytes_per_second": callers * load.copied_bytes / call.total_ns,
         "seconds_per_call": call.total_ns / 1e9,
         "copy_share": call.copy_share,
         "interrupts": call.interrupts,
-        "worst_stall_seconds": model.stall_ns(load, conditions) / 1e9,
+        "worst_stall_seconds": call.batches_ns / call.flushes / 1e9,
     }
+
+
+def _possible(what: str, asked: int, most: int) -> int:
+    """As many as there can be; says so where that is less than what was asked for."""
+    if asked > most:
+        print(f"{asked} {what} asked for, {most} are possible on so many CPUs", file=sys.stderr)
+    return max(0, min(asked, most))
 
 
 def report(*, as_json: bool) -> None:
@@ -206,7 +221,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asking = commands.add_parser("predict", help="predict one call")
     asking.add_argument("--folio", default="4KiB", metavar="SIZE", help="4KiB to 2MiB (%(default)s)")
     asking.add_argument("--folios", type=_count, help="moved by the call (as many as make 1 GiB)")
-    asking.add_argument("--threads", type=_count, default=1, help="kernel threads that copy (%(default)s)")
+    asking.add_argument(
+        "--callers", type=_count, default=1, help="such calls at once, for other pages each (%(default)s)"
+    )
+    asking.add_argument(
+        "--threads",
+        type=_count,
+        default=1,
+        help="kernel threads that copy for each call, which no released kernel has more than one of (%(default)s)",
+    )
     asking.add_argument("--cpus", type=_count, help=f"of the machine ({CostModel().cpus}, that of the sources)")
     asking.add_argument(
         "--victim-cpus", type=_count_from_zero, default=0, metavar="N", help="that run the process (%(default)s)"
