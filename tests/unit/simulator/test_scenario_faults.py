@@ -43,6 +43,11 @@ processes:
 TABLE = [
     # plain values
     ("scenario: 1", "scenario: 2", 1, "scenario: input should be 1, not '2'"),
+    ("scenario: 1", "scenario: true", 1, "scenario: input should be 1, not 'True'"),
+    ("scenario: 1", "scenario: 1.0", 1, "scenario: input should be 1, not '1.0'"),
+    ("scenario: 1", "scenario: '1'", 1, "scenario: input should be 1, not '1'"),
+    ("scenario: 1\n", "", 1, "scenario is missing"),
+    ("scenario: 1\ntitle: small\n", "# small\ntitle: s\nscenario: 1\n", 2, "title: must come after `scenario: 1`"),
     ("title: small", "titel: small", 2, "unknown key 'titel': did you mean 'title'?"),
     ("title: small\n", "", 1, "title is missing"),
     ("kernel: linux-6.12", "kernel: linux-2.4", 3, "kernel: kernel 'linux-2.4' is not known; there are linux-6.1,"),

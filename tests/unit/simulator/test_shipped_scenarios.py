@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -72,10 +73,12 @@ def test_there_is_a_machine_for_every_taste() -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_says_what_it_shows_and_what_to_try(name: str) -> None:
-    lines = find_scenario(name).read_text().splitlines()
-    comment = [line for line in lines[: lines.index("scenario: 1")] if line.startswith("#")]
+    first, *lines = find_scenario(name).read_text().splitlines()
+    assert first == "scenario: 1"
+    comment = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
     assert len(comment) >= 2
-    assert not [line for line in lines[: lines.index("scenario: 1")] if not line.startswith("#")]
+    assert lines[len(comment)].startswith("title: ")
+    assert any(f"--scenario {name} " in line for line in comment)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -29,6 +29,7 @@ __all__ = [
     "SomeTime",
     "Strict",
     "Switch",
+    "Version",
     "Weight",
     "report",
 ]
@@ -130,6 +131,12 @@ def _accesses(value: object) -> float | None:
     return _number(value, 0, "write a number of accesses like 187e6, or endless")
 
 
+def _version(value: object) -> object:
+    if type(value) is not int or value != 1:  # neither true nor 1.0, which are equal to it
+        raise ValueError("input should be 1")
+    return value
+
+
 def _cpus(value: object) -> tuple[int, ...]:
     wanted = "write a list of CPUs like 0-15,32"
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -155,6 +162,7 @@ Share = Annotated[float, BeforeValidator(_share)]
 Weight = Annotated[float, BeforeValidator(lambda value: _number(value, 0, "write a weight of more than 0"))]
 Accesses = Annotated[float | None, BeforeValidator(_accesses)]
 Count = Annotated[int, Field(strict=True, gt=0, lt=1 << 22)]
+Version = Annotated[int, BeforeValidator(_version)]
 NodeId = Annotated[int, Field(strict=True, ge=0, lt=ABSENT)]
 Switch = Annotated[bool, Field(strict=True)]
 Cpus = Annotated[tuple[int, ...], BeforeValidator(_cpus)]

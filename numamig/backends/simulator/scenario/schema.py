@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -11,12 +11,14 @@ from numamig.backends.simulator.scenario.entries import AnyActor
 from numamig.backends.simulator.scenario.fields import (
     BytesPerNs,
     Cpus,
+    Fault,
     NodeId,
     Size,
     SomeBytes,
     SomeTime,
     Strict,
     Switch,
+    Version,
     report,
 )
 from numamig.backends.simulator.scenario.processes import ProcessEntry
@@ -74,7 +76,7 @@ class CallerEntry(Strict):
 class ScenarioFile(Strict):
     """A scenario, version 1."""
 
-    scenario: Literal[1]
+    scenario: Version
     title: str
     kernel: str = "linux-6.12"
     """Name of a kernel profile."""
@@ -98,6 +100,14 @@ class ScenarioFile(Strict):
     def profile(self) -> KernelProfile:
         """Of its kernel."""
         return KERNELS[self.kernel]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _version_first(cls, said: object) -> object:
+        """Whoever reads a file learns from its first line what it is, and so may other programs."""
+        if isinstance(said, dict) and "scenario" in said and (first := next(iter(said))) != "scenario":
+            report([Fault((str(first),), "must come after `scenario: 1`, which is the first line")])
+        return said
 
     @model_validator(mode="after")
     def _consistent(self) -> ScenarioFile:
