@@ -11,6 +11,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from numamig.backends.linux.backend import LinuxBackend
@@ -145,6 +146,10 @@ def test_a_bound_region_is_refused_and_named() -> None:
         allowed.demand_possible()
         assert finish(Job(1, backend, allowed), backend) == {"moved": PAGES}
         assert (child.area(0), child.area(1)) == ({0: PAGES}, {1: PAGES})
+        # Nobody but us stands in the way.
+        where = START + np.arange(PAGES, dtype=np.uint64) * PAGE
+        assert backend.move_pages(child.pid, where, np.full(PAGES, 1, np.int32)).returned == 0
+        assert child.area(0) == {1: PAGES}
 
 
 def test_the_policy_of_the_process_binds_as_well() -> None:

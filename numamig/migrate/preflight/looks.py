@@ -133,11 +133,11 @@ def look(backend: Backend, request: Request) -> Seen:
 def _policies(
     backend: Backend, process: Process, selected: tuple[tuple[Region, int, int], ...], tally: Tally, request: Request
 ) -> list[Finding]:
-    """The one look that walks over page tables."""
+    """The one look that walks over page tables, which a simulated kernel does not."""
     if not isinstance(backend, TellsPolicies):
         return []
-    if process.resident_bytes > pages.MOST_WALKED_BYTES:
-        return [pages.policy_not_asked(process.resident_bytes)]
+    if process.resident_bytes > pages.MOST_WALKED_BYTES and not backend.capabilities.simulated:
+        return [pages.policy_not_asked(process)]
     try:
         policies = backend.policies(request.pid)
     except RefusedError as error:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from numamig.migrate.request import Request
 from numamig.model.finding import Finding, Severity
 from numamig.model.nodeset import format_nodeset, parse_ranges
-from numamig.model.process import Region, RegionPolicy
+from numamig.model.process import Process, Region, RegionPolicy
 from numamig.observe.sampling import half_width
 from numamig.units import format_bytes
 
 __all__ = ["MOST_WALKED_BYTES", "Shared", "bound_nodes", "policy", "policy_not_asked", "shared_share", "sharing"]
 
-MOST_WALKED_BYTES: Final = 64 << 30
-"""Resident bytes up to which policies are asked for: half a second of walking over page tables."""
+MOST_WALKED_BYTES: Final = 1 << 30
+"""Resident bytes up to which policies are asked for: 8 ms of walking over page tables, at 32 ns a page."""
 _NOTEWORTHY: Final = 0.01
 """Share of shared pages from which on it is a warning: program and libraries are shared in nearly every process."""
 _NAMED: Final = 3
@@ -74,13 +74,14 @@ def policy(
     )
 
 
-def policy_not_asked(resident_bytes: int) -> Finding:
-    """The process is too large for a walk over all of its page tables."""
+def policy_not_asked(process: Process) -> Finding:
+    """The process is too large for a walk over all of its page tables at every plan."""
     return Finding(
         "policy",
-        Severity.OK,
-        f"memory policies were not looked at: for {format_bytes(resident_bytes)} that keeps the process waiting",
-        "grep bind: /proc/PID/numa_maps",
+        Severity.WARNING,
+        f"memory policies were not looked at: for {format_bytes(process.resident_bytes)} that may keep the process "
+        "waiting; what is bound elsewhere would move against its policy",
+        f"numamig show {process.pid} --policies looks, once: leave out what is bound with --address or --kind",
     )
 
 

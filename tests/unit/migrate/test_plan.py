@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from numamig.backends.base import Capabilities
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import HUGE_PAGES, Backing, Flag
 from numamig.backends.simulator.process import SimProcess, SimRegion
@@ -26,10 +28,14 @@ MIB = 1 << 20
 
 
 class Policed(SimulatorBackend):
-    """The simulator has no policies of its own: here they are told."""
+    """The simulator has no policies of its own: here they are told, by a walk as on a real machine."""
 
     told: Sequence[RegionPolicy] = ()
     asked = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, simulated=False)
 
     def policies(self, pid: int) -> Sequence[RegionPolicy]:
         self.asked += 1
@@ -180,11 +186,15 @@ def test_policies_are_the_last_to_be_asked_for() -> None:
     assert absent(plan_request(backend, Request(8, 1)), "policy"), "nothing to move"
     assert backend.asked == 0
     add_process(backend, [0] * 10, pid=9)
-    backend.machine.process(9).regions[0].backing.resident_pages = (65 << 30) // 4096
+    backend.machine.process(9).regions[0].backing.resident_pages = (2 << 30) // 4096
     told = found(plan_request(backend, Request(9, 1)), "policy")
-    assert told.severity is Severity.OK
-    assert "not looked at" in told.reason
+    assert told.severity is Severity.WARNING
+    assert "not looked at: for 2.0G" in told.reason
+    assert told.remedy.startswith("numamig show 9 --policies")
     assert backend.asked == 0
+    backend.machine.process(9).regions[0].backing.resident_pages = (1 << 30) // 4096
+    assert found(plan_request(backend, Request(9, 1)), "policy").severity is Severity.OK
+    assert backend.asked == 1
 
 
 def test_pinned_pages() -> None:
