@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from numamig.errors import JournalError, RefusedError
-from numamig.migrate.journal.place import open_private
+from numamig.migrate.journal.place import make_private_directory, open_private
 from numamig.model.process import MemoryImage
 
 __all__ = ["WriterLocks"]
@@ -67,6 +67,7 @@ class WriterLocks:
         if self._directory is None:
             return None
         try:
+            make_private_directory(self._directory, create=False)
             descriptor = open_private(self._directory / name, os.O_RDWR)
         except JournalError as error:
             if error.errno != errno.ENOENT:
@@ -79,10 +80,7 @@ class WriterLocks:
 
     @staticmethod
     def _take(directory: Path, name: str, image: MemoryImage) -> int:
-        try:
-            directory.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise JournalError(f"{directory}: {error.strerror}", hint="nothing is moved without a lock") from None
+        make_private_directory(directory)
         path = directory / name
         while True:
             descriptor = open_private(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from numamig.errors import JournalError
 
-__all__ = ["make_private", "open_private", "state_directory"]
+__all__ = ["demand_private", "make_private", "make_private_directory", "open_private", "state_directory"]
 
 
 def state_directory(environment: Mapping[str, str] = os.environ, *, create: bool = True) -> Path:
@@ -25,6 +25,19 @@ def state_directory(environment: Mapping[str, str] = os.environ, *, create: bool
     try:
         if create:
             base.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _nowhere(place, error) from None
+    make_private_directory(place, create=create)
+    return place
+
+
+def make_private_directory(place: Path, *, create: bool = True) -> None:
+    """A directory of the user's own, 0700, made where there is none; a link to one is none.
+
+    :raises JournalError: it is a symbolic link, no directory, or somebody else's; or it cannot be made.
+    """
+    try:
+        if create:
             with suppress(FileExistsError):
                 place.mkdir(mode=0o700)
         found = place.lstat()
@@ -32,11 +45,7 @@ def state_directory(environment: Mapping[str, str] = os.environ, *, create: bool
         if found.st_mode & 0o077:
             place.chmod(0o700)
     except OSError as error:
-        raise JournalError(
-            f"no journal can be kept in {place}: {error.strerror}",
-            hint="nothing is moved without one: set XDG_STATE_HOME to a directory that can be written",
-        ) from None
-    return place
+        raise _nowhere(place, error) from None
 
 
 def open_private(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
@@ -77,6 +86,20 @@ def make_private(path: Path) -> None:
         pass
     except OSError as error:
         raise JournalError(f"{path}: {error.strerror}", hint="nothing is moved without a journal") from None
+    _demand_private(path)
+
+
+def demand_private(*paths: Path) -> None:
+    """Files that others may make, as SQLite does beside a database, are the user's own and 0600; or are not there.
+
+    :raises JournalError: one is a symbolic link, no file, or somebody else's.
+    """
+    for path in paths:
+        with suppress(FileNotFoundError):
+            _demand_private(path)
+
+
+def _demand_private(path: Path) -> None:
     found = path.lstat()
     _demand_own(path, found, stat.S_ISREG, "file")
     if found.st_mode & 0o077:
@@ -95,3 +118,11 @@ def _demand_own(path: Path, found: os.stat_result, is_kind: object, kind: str) -
 
 def _foreign(path: Path, why: str) -> JournalError:
     return JournalError(f"{path} {why}", hint="nothing is written there: remove it, or set XDG_STATE_HOME")
+
+
+def _nowhere(place: Path, error: OSError) -> JournalError:
+    return JournalError(
+        f"no journal can be kept in {place}: {error.strerror}",
+        hint="nothing is moved without one: set XDG_STATE_HOME to a directory that can be written",
+        errno=error.errno,
+    )

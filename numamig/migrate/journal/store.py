@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from numamig.errors import JournalError, UsageError
-from numamig.migrate.journal.place import make_private
+from numamig.migrate.journal.place import demand_private, make_private
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.process import MemoryImage
 
@@ -115,6 +115,8 @@ class Journal:
         self._lock = threading.RLock()
         if path is not None:
             make_private(path)
+            # SQLite follows links, and takes what it finds in them for pages of the journal.
+            demand_private(*(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")))
         with self._errors():
             name = ":memory:" if path is None else str(path)
             self._db = sqlite3.connect(name, timeout=10.0, isolation_level=None, check_same_thread=False)

@@ -103,6 +103,44 @@ def test_files_that_are_links_are_refused(path: Path, tmp_path: Path, there: boo
     assert not there or elsewhere.read_bytes() == b""
 
 
+@pytest.mark.parametrize("name", ["journal.sqlite-wal", "journal.sqlite-shm", "journal.sqlite-journal"])
+def test_what_sqlite_keeps_beside_it_is_no_link_either(path: Path, tmp_path: Path, name: str) -> None:
+    Journal(path).close()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"")
+    path.with_name(name).symlink_to(elsewhere)
+    with pytest.raises(JournalError, match=rf"{name} is a symbolic link") as error:
+        Journal(path)
+    assert "remove it, or set XDG_STATE_HOME" in str(error.value)
+    assert elsewhere.read_bytes() == b""
+    path.with_name(name).unlink()
+    path.with_name(name).mkdir()
+    with pytest.raises(JournalError, match=rf"{name} is no file"):
+        Journal(path)
+
+
+def test_locks_are_not_made_in_a_directory_that_is_a_link(path: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    locks = WriterLocks(path.parent / "locks")
+    assert locks.holder(IMAGE) is None
+    (path.parent / "locks").symlink_to(elsewhere)
+    for act in (locks.take, locks.holder):
+        with pytest.raises(JournalError, match="locks is a symbolic link"):
+            act(IMAGE)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_locks_are_not_made_in_a_directory_of_somebody_else(path: Path) -> None:
+    (path.parent / "locks").mkdir()
+    try:
+        os.chown(path.parent / "locks", 12345, -1)
+    except PermissionError:
+        pytest.skip("missing: CAP_CHOWN")
+    with pytest.raises(JournalError, match="locks belongs to user id 12345, not to you"):
+        WriterLocks(path.parent / "locks").take(IMAGE)
+
+
 def test_what_is_somebody_elses_is_refused(path: Path, tmp_path: Path) -> None:
     Journal(path).close()
     try:
@@ -110,6 +148,12 @@ def test_what_is_somebody_elses_is_refused(path: Path, tmp_path: Path) -> None:
     except PermissionError:
         pytest.skip("missing: CAP_CHOWN")
     with pytest.raises(JournalError, match="belongs to user id 12345, not to you"):
+        Journal(path)
+    os.chown(path, os.geteuid(), -1)
+    beside = path.with_name(path.name + "-wal")
+    beside.write_bytes(b"")
+    os.chown(beside, 12345, -1)
+    with pytest.raises(JournalError, match="-wal belongs to user id 12345, not to you"):
         Journal(path)
     os.chown(path.parent, 12345, -1)
     with pytest.raises(JournalError, match="belongs to user id 12345, not to you"):
