@@ -7,6 +7,7 @@ import resource
 import signal
 import sqlite3
 import stat
+import uuid
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ from tests.forks import in_child, status
 from tests.machines import PID, add_process, machine, pages_by_node
 
 DAY_S = 24 * 3600.0
-IMAGE = MemoryImage("boot", 4711, 1000, (0, 1), ())
+BOOT = str(uuid.uuid4())
+IMAGE = MemoryImage(BOOT, 4711, 1000, (0, 1), ())
 _TEXTS = {"kind": "move", "backend": "simulator", "machine": "m", "host": "h", "boot": "boot", "name": "db"}
 _NUMBERS = {"uid": 0, "pid": 4711, "start_time": 1000, "device": 0, "inode": 1, "page_size": 4096, "planned": 1}
 _MORE = {"layout": "[]", "request": "{}", "regions": "[]", "state": "done"}
@@ -64,11 +66,13 @@ def test_nobody_else_can_read_it(path: Path) -> None:
     try:
         journal = Journal(path)
         new_job(journal)
-        WriterLocks(path.parent / "locks").take(IMAGE)
+        locks = WriterLocks(path.parent / "locks")
+        locks.take(IMAGE)
     finally:
         os.umask(before)
-    files = {"journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "locks/boot-4711-1000.lock"}
+    files = {"journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", f"locks/{BOOT}-4711-1000.lock"}
     assert modes(path.parent) == {".": 0o700, "locks": 0o700, **dict.fromkeys(files, 0o600)}
+    locks.give_back(IMAGE)
 
 
 def test_what_others_could_read_they_cannot_any_more(path: Path, tmp_path: Path) -> None:
@@ -94,7 +98,7 @@ def test_files_that_are_links_are_refused(path: Path, tmp_path: Path, there: boo
         elsewhere.write_bytes(b"")
     path.symlink_to(elsewhere)
     (path.parent / "locks").mkdir()
-    (path.parent / "locks" / "boot-4711-1000.lock").symlink_to(elsewhere)
+    (path.parent / "locks" / f"{BOOT}-4711-1000.lock").symlink_to(elsewhere)
     locks = WriterLocks(path.parent / "locks")
     for act in (lambda: Journal(path), lambda: locks.take(IMAGE), lambda: locks.holder(IMAGE)):
         with pytest.raises(JournalError, match="is a symbolic link"):
