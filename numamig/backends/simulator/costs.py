@@ -1,6 +1,7 @@
 """How long calls take on the simulated machine: one model, and where each of its numbers comes from.
 
 T(call) = F(CPUs) + f · runs + Σ flush ( l + IPIs · t ) + Σ folio ( a + mappers · P(PTEs) + bytes / rate ) + S(bytes)
+          + w where pages are being written back
 
 Virtual nanoseconds. ``python -m benchmarks.cost_model fit`` repeats the fit and prints the residuals of every published
 figure, fitted or not; docs/simulator.md explains the terms.
@@ -54,6 +55,8 @@ class Load:
     """Stretches of equal target that were handed to the migration code."""
     failed: int = 0
     """Folios that were tried in vain."""
+    written_back: bool = False
+    """Whether any of them is being written to its device: that is waited for (MIGRATE_SYNC)."""
 
     @classmethod
     def of(cls, folio_bytes: int, folios: int) -> Load:
@@ -113,6 +116,8 @@ class Duration:
     copy_ns: float
     settling_ns: float
     failed_ns: float
+    writeback_ns: float
+    """Waited for devices."""
     flushes: float
     interrupts: float
     """IPIs sent."""
@@ -124,7 +129,7 @@ class Duration:
 
     @property
     def total_ns(self) -> float:
-        return self.drain_ns + self.runs_ns + self.batches_ns + self.settling_ns + self.failed_ns
+        return self.drain_ns + self.runs_ns + self.batches_ns + self.settling_ns + self.failed_ns + self.writeback_ns
 
     @property
     def copy_share(self) -> float:
@@ -188,6 +193,13 @@ class CostModel:
     """After so many bytes about two thirds of it are lost."""
     retry_passes: int = _parameter(10, "r", "1", "read: NR_MAX_MIGRATE_PAGES_RETRY in mm/migrate.c; each taken as a")
     """Over a folio that does not move."""
+    writeback_ns: float = _parameter(
+        100_000.0,
+        "w",
+        "ns/call",
+        "assumed: a write that an SSD without a cache has in its queue; all of a call are under way at once",
+    )
+    """Waited by a call until the last of its pages that are being written back is written."""
     query_ns: float = _parameter(1_100.0, "Q", "ns/call", f"measured: {_HERE}, floor of an asking call")
     query_page_ns: float = _parameter(160.0, "g", "ns/page", f"measured: {_HERE}, 150-190")
     look_page_ns: float = _parameter(
@@ -214,6 +226,7 @@ class CostModel:
             copy_ns=load.copied_bytes / self.copying(min(conditions.copy_threads, cpus)),
             settling_ns=self._settled_ns(before + load.copied_bytes) - self._settled_ns(before),
             failed_ns=load.failed * self.retry_passes * self.folio_ns,
+            writeback_ns=load.written_back * self.writeback_ns,
             flushes=flushes,
             interrupts=interrupts,
         )

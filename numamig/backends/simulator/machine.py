@@ -260,6 +260,8 @@ class Machine:
         phases["page tables"] += round(call.ptes_ns) * times
         phases["copy"] += round(call.copy_ns) * times
         phases["retries"] += round(call.failed_ns) * times
+        if call.writeback_ns:
+            phases["writeback"] += round(call.writeback_ns) * times
 
     def disturb(self, moved: Sequence[tuple[Backing, PageIndex]], call: Duration) -> None:
         """What a call on some pages costs those who touch them."""

@@ -48,7 +48,7 @@ class Flag(IntFlag):
     ZERO = 32
     """The zero page: present for the hardware, nobody's memory."""
     WRITEBACK = 64
-    """Being written to its device: whoever migrates it waits."""
+    """Being written to its device: whoever migrates it waits for that, and then it is over."""
     MLOCKED = 128
     """Stays in memory; migrates as any other."""
 

@@ -51,6 +51,12 @@ class RemapCosts:
     flush_ns: float = _parameter(
         700.0, "ns/mapping", "assumed: one ptc.ga, a purge that the bus broadcasts to all CPUs; no interrupts on ia64"
     )
+    writeback_ns: float = _parameter(
+        8_000_000.0,
+        "ns",
+        "assumed: a write to a SCSI disk of 10,000 turns a minute: half a turn, 3 ms, and 5 ms of seeking",
+    )
+    """From the beginning of a list until its pages are written that are being written back then: all at once."""
     reference_ns: float = _parameter(
         1_000.0, "ns", "assumed: so long a thread that touched a page may be in the kernel with it, and holds it"
     )

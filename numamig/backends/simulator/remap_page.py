@@ -25,7 +25,8 @@ __all__ = ["Bench", "mappers_of", "remap_onepage"]
 
 # Plain numbers: looking up members of an IntFlag costs more than the array operations they are used in.
 _PINNED_FLAG = int(Flag.PINNED)
-_NOT_NOW_FLAGS = int(Flag.ISOLATED | Flag.WRITEBACK)
+_ISOLATED_FLAG = int(Flag.ISOLATED)
+_WRITEBACK_FLAG = int(Flag.WRITEBACK)
 _UNNOTED_PAGES = 64
 
 
@@ -50,6 +51,8 @@ class Bench:
     """Whether somebody holds a reference at the first attempt."""
     touches: Touches
     sleepers: Sleepers
+    written_ns: int
+    """When what was being written back as the list began is written, at the latest."""
     _phases: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _owed_ns: float = 0.0
     _moved: list[tuple[Backing, int, int, int]] = field(default_factory=list)
@@ -99,6 +102,7 @@ class Bench:
             touches.held_at_first(costs.reference_ns).tolist(),
             touches,
             sleepers,
+            machine.timeline.now_ns + round(costs.writeback_ns),
         )
 
     def node_of(self, cell: int) -> int:
@@ -130,6 +134,12 @@ class Bench:
         """Before trying again."""
         self.owe("retries", duration_ns)
         yield from self.pay()
+
+    def wait_for_writeback(self, backing: Backing, index: int) -> Generator[simpy.Event, object, None]:
+        """Until a page is written, which nobody moves meanwhile."""
+        self.owe("writeback", max(0, self.written_ns - self.machine.timeline.now_ns))
+        yield from self.pay()
+        backing.flags[index] &= np.uint8(255 & ~_WRITEBACK_FLAG)
 
     def take_lock(self) -> Generator[simpy.Event, object, None]:
         asked_ns = self.machine.timeline.now_ns
@@ -199,10 +209,20 @@ def remap_onepage(bench: Bench, cell: int, target: int, attempt: int) -> Generat
         bench.give_back(node)
         return -errno.ESRCH
     page = (id(backing), index)
-    if page in locked or int(backing.flags[index]) & _NOT_NOW_FLAGS or _tables_locked(bench, cell):
+    if page in locked or int(backing.flags[index]) & _ISOLATED_FLAG:
         bench.give_back(node)
         return 0
     locked.add(page)
+    if int(backing.flags[index]) & _WRITEBACK_FLAG and machine.remapping.settings.retry.awaits_writeback:
+        yield from bench.wait_for_writeback(backing, index)
+        if machine.processes.get(bench.process.pid) is not bench.process:
+            locked.discard(page)
+            bench.give_back(node)
+            return -errno.ESRCH
+    if int(backing.flags[index]) & _WRITEBACK_FLAG or _tables_locked(bench, cell):
+        locked.discard(page)
+        bench.give_back(node)
+        return 0
     down_ns = bench.down_ns[cell]
     flush_ns = costs.flush_ns / (costs.flush_ns + costs.unmap_ns) * down_ns
     up_ns = down_ns - flush_ns

@@ -24,7 +24,7 @@ class Executor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """What is done about a page that is busy: referenced by somebody, locked, or being written back."""
+    """What is done about a page that is busy: referenced by somebody, or locked."""
 
     mode: Retry = Retry.BOUNDED
     attempts: int = 3
@@ -36,6 +36,11 @@ class RetryPlan:
     second_pass_ns: int | None = 2_000_000
     """After so long, pages that did not move are tried once more, with the pauses doubled; None: they are not. Never
     after ``never``."""
+
+    @property
+    def awaits_writeback(self) -> bool:
+        """Whether a page that is being written back is waited for, or busy as well."""
+        return self.mode is not Retry.NEVER
 
     def again(self, attempt: int, tried_ns: int) -> bool:
         """Whether to try a page once more.

@@ -26,6 +26,7 @@ _QUEUED = UNWRITTEN  # a page that is isolated for migration: its status is writ
 _LARGE_FLAG = int(Flag.LARGE)
 _ISOLATED_FLAG = int(Flag.ISOLATED)
 _HINTED_FLAG = int(Flag.HINTED)
+_WRITEBACK_FLAG = int(Flag.WRITEBACK)
 
 
 def move_in_runs(
@@ -130,6 +131,7 @@ class _Move:
         self._move_all = move_all
         self._pages = Pages.find(machine, process, addresses, moving=True)
         self._folios = self._ptes = self._far_ptes = self._copied_bytes = self._failed = self._runs = 0
+        self._written_back = False
         self._mapped_ptes = 0
         """Entries of all page tables that were changed."""
         self.touched: list[tuple[Backing, PageIndex]] = []
@@ -138,7 +140,8 @@ class _Move:
     @property
     def load(self) -> Load:
         """What there was to do."""
-        return Load(self._folios, self._ptes, self._far_ptes, self._copied_bytes, self._runs, self._failed)
+        done = self._folios, self._ptes, self._far_ptes, self._copied_bytes
+        return Load(*done, self._runs, self._failed, self._written_back)
 
     @property
     def mappers(self) -> float:
@@ -253,6 +256,7 @@ class _Move:
         for number in np.unique(pages.region[cells]).tolist():
             region = self._process.regions[number]
             mine = cells[pages.region[cells] == number]
+            self._wait_for_writeback(region.backing, mine)
             held = pinned(region.backing, pages.index[mine], pages.head[mine])
             failed += int(held.sum())
             index = pages.index[mine[~held]]
@@ -268,6 +272,17 @@ class _Move:
             self._status[cells] = target
         # Folios that were split count as failed, unless all went well in the end.
         return failed + split if failed else 0
+
+    def _wait_for_writeback(self, backing: Backing, cells: NDArray[np.intp]) -> None:
+        """As MIGRATE_SYNC does before it unmaps a folio, be it pinned or not."""
+        written = cells[self._pages.flags[cells] & _WRITEBACK_FLAG != 0]
+        if not len(written):
+            return
+        index = self._pages.index[written]
+        large = backing.flags[index] & _LARGE_FLAG != 0
+        for part in (index, backing.whole(np.unique(self._pages.head[written][large]))):
+            backing.flags[part] &= np.uint8(255 & ~_WRITEBACK_FLAG)
+        self._written_back = True
 
     def _count_failed(self, failed: int) -> None:
         self._failed += failed

@@ -122,3 +122,22 @@ def test_calls_take_virtual_time_and_no_other() -> None:
     took = backend.clock.now_ns() - before
     # 3.7 GB/s at 4 KiB was measured on the machine that the costs are fitted to.
     assert 512 * PAGE / took == pytest.approx(3.7, rel=0.1)
+
+
+@pytest.mark.parametrize("kernel", ["linux-6.1", "linux-6.12"])
+@pytest.mark.parametrize("huge", [False, True])
+def test_writeback_is_waited_for_once_a_call_and_then_over(kernel: str, *, huge: bool) -> None:
+    took = []
+    for written in ({}, {0: Flag.WRITEBACK}, {0: Flag.WRITEBACK, 3: Flag.WRITEBACK}):
+        backend = machine(kernel=kernel)
+        (backing,) = add_process(backend, [0] * HUGE_PAGES, flags=written, huge=huge)
+        before = backing.flags & ~np.uint8(Flag.WRITEBACK)
+        where = START + np.arange(1 if huge else 8, dtype=np.uint64) * np.uint64(PAGE)
+        for target in (1, 2):
+            began_ns = backend.clock.now_ns()
+            assert set(backend.move_pages(PID, where, np.full(len(where), target, np.int32)).status) == {target}
+            took.append(backend.clock.now_ns() - began_ns)
+            assert (backing.flags[: len(where)] == before[: len(where)]).all()
+        device_ns = round(backend.machine.costs.writeback_ns)
+        assert backend.workings().moving.phases_ns.get("writeback", 0) == (device_ns if written else 0)
+    assert took == [took[0], took[0], took[0] + device_ns, took[0], took[0] + device_ns, took[0]]

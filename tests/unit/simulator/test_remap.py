@@ -183,6 +183,37 @@ def test_what_is_busy_is_rolled_back(kernel: str, flag: Flag) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("mode", [Retry.BOUNDED, Retry.UNTIL])
+def test_writeback_is_waited_for_and_then_over(kernel: str, mode: Retry) -> None:
+    """All that is being written as the list begins is written at the same time: it is waited for once."""
+    case = build(kernel, [0] * 10, settings=retrying(mode))
+    case.backing.flags[[2, 5, 6]] |= np.uint8(Flag.WRITEBACK | Flag.MLOCKED)
+    failed, status = case.step_through(Victims(case.addresses(*range(10)), np.full(10, 1, np.int32)))
+    assert (failed, status.tolist()) == (0, [1] * 10)
+    assert case.backing.flags.tolist() == [Flag.MLOCKED if page in (2, 5, 6) else 0 for page in range(10)]
+    phases, lock = case.machine.workings().moving.phases_ns, case.machine.workings().lock
+    written_ns = round(case.machine.remapping.settings.costs.writeback_ns)
+    assert written_ns - 3 * 2 * COPY_NS < phases["writeback"] < written_ns
+    assert (lock.longest_hold_ns > written_ns) == (kernel == HOLD)  # whoever faults waits for the disk
+    assert case.machine.vmstat["pgmigrate_fail"] == 0
+
+
+@BOTH
+def test_who_ends_while_a_page_of_it_is_written_is_gone(kernel: str) -> None:
+    case = build(kernel, [0] * 2)
+    case.backing.flags[0] |= np.uint8(Flag.WRITEBACK)
+
+    def end() -> Generator[simpy.Event, None, None]:
+        yield case.machine.timeline.timeout(1_000_000)
+        case.machine.end(PID)
+
+    case.machine.timeline.process(end())
+    failed, status = case.step_through(Victims(case.addresses(0, 1), np.full(2, 1, np.int32)))
+    assert (failed, status.tolist()) == (-errno.ESRCH, [UNWRITTEN] * 2)
+    assert case.backing.node.tolist() == [0, 0]
+
+
+@BOTH
 def test_retry_modes(kernel: str) -> None:
     """A page is busy for 1 ms: skipped, given up, or waited for; and the second pass comes late enough for it."""
 
