@@ -43,6 +43,8 @@ _WHY = {
     Outcome.NOT_TRIED: "the job ended before their turn",
 }
 
+_NO_ACCESS = "may not be accessed (PROT_NONE), which this kernel does not see: they stay; newer ones (6.12) move them"
+
 
 def narrate(line: str, *, newline: bool = True) -> None:
     """Say something on stderr. Nobody has to listen: a closed pipe must not stop pages half way."""
@@ -126,8 +128,21 @@ def print_stayed(plan: Plan, ledger: Sequence[LedgerRow], most: int = 8) -> None
         click.echo(f"    {'…':<12} {rest:>12,} pages in {len(parts) - most} further parts; --json has them all")
 
 
-def print_job(job: JobSnapshot) -> None:
-    """The account of one job, on stdout."""
+def _why(outcome: Outcome, plan: Plan, ledger: Sequence[LedgerRow]) -> str:
+    """What it means; for pages that the kernel hides, by the permissions of the regions that they are in."""
+    if outcome is not Outcome.HINTED:
+        return _WHY.get(outcome, "")
+    regions = {row.region for row in ledger if row.outcome is outcome}
+    closed = {n for n in regions if 0 <= n < len(plan.selected) and plan.selected[n].permissions.startswith("---")}
+    said = [_NO_ACCESS] if closed else []
+    return "; others ".join(said if closed and closed == regions else [*said, _WHY[outcome]])
+
+
+def print_job(job: JobSnapshot, ledger: Sequence[LedgerRow] = ()) -> None:
+    """The account of one job, on stdout.
+
+    :param ledger: of the same job, where it tells more about what stayed
+    """
     page = job.plan.page_size
     name = plain(job.plan.process.name)
     seconds = format_duration(job.busy_ns)
@@ -137,8 +152,8 @@ def print_job(job: JobSnapshot) -> None:
     for outcome, pages in job.outcomes.items():
         if pages or outcome is Outcome.MOVED:
             share = format_percent(pages, job.chosen)
-            why = f"  {_WHY[outcome]}" if outcome in _WHY else ""
-            click.echo(f"  {outcome.words:<14} {pages:>12,} pages {format_bytes(pages * page):>8} {share:>5}{why}")
+            line = f"  {outcome.words:<14} {pages:>12,} pages {format_bytes(pages * page):>8} {share:>5}  "
+            click.echo((line + _why(outcome, job.plan, ledger)).rstrip())
     for (source, target), pages in sorted(job.moved.items()):
         click.echo(f"  {f'node {source} → {target}':<14} {pages:>12,} pages {format_bytes(pages * page):>8}")
     click.echo(

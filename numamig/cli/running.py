@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from numamig.cli.beside import LeftBehind, run_beside
 from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate, print_job, print_stayed, progress_bar
 from numamig.cli.options import print_json
@@ -48,26 +50,52 @@ def run_and_tell(
     """Run a job to its end; ctrl-c cancels it between two steps. What it came to goes to stdout."""
     job = Job(record.number, backend, plan, record, chooses=chooses)
     record.act("run")
-    with going_on() as wanted, progress_bar(plan) as show:
-        for _event in run_job(job, backend, wanted):
-            show(job.snapshot())
-        interrupted = not job.state.ended
-        if interrupted:
-            record.act("cancel")
-        job.cancel()
+    try:
+        with going_on() as wanted, progress_bar(plan) as show:
+            _run(job, backend, wanted, show)
+            interrupted = not job.state.ended
+            if interrupted:
+                record.act("cancel")
+            job.cancel()
+    except LeftBehind:
+        _leave(backend, record)
     done = job.snapshot()
     seen = _look_again(backend, record, done)
     if as_json:
         ledger = [row.as_dict(plan) for row in job.ledger()]
         print_json({**done.as_dict(), "ledger": ledger, "verified": None if seen is None else _as_dict(seen)})
     else:
-        print_job(done)
+        print_job(done, job.ledger())
         print_stayed(plan, job.ledger())
         if seen is not None:
             _print_seen(seen)
         if backend.capabilities.lasting and done.outcomes[Outcome.MOVED]:
             narrate(f"numamig undo {done.number} takes it back")
     return ExitCode.INTERRUPTED if interrupted else exit_code(done)
+
+
+def _run(job: Job, backend: Backend, wanted: Callable[[], bool], show: Callable[[JobSnapshot], None]) -> None:
+    if not backend.capabilities.virtual_time:
+        run_beside(job, backend, wanted, show, lambda words: narrate(f"numamig: {words}"))
+        return
+    # No call hangs there, and each thread has a time of its own: the job goes on from that of who has planned it.
+    for _event in run_job(job, backend, wanted):
+        show(job.snapshot())
+
+
+def _leave(backend: Backend, record: JobRecord) -> NoReturn:
+    """End at once, as if killed: a journal that is closed, or a lock that is given back, would be so under a call that
+    still moves pages. The kernel gives the lock back when that call returns, and the journal has what was intended.
+    """
+    number = record.number
+    try:
+        if backend.capabilities.lasting:
+            narrate(
+                f"numamig: job {number} is left as it is: numamig resume {number} goes on, undo {number} takes it back"
+            )
+        record.act("leave")
+    finally:
+        os._exit(ExitCode.INTERRUPTED)
 
 
 def _look_again(backend: Backend, record: JobRecord, done: JobSnapshot) -> Verified | None:
