@@ -81,6 +81,8 @@ _SYMBOLS = {
     "right_square_bracket": "]",
     "left_curly_bracket": "{",
     "right_curly_bracket": "}",
+    "greater_than_sign": ">",
+    "less_than_sign": "<",
     "escape": "esc",
 }
 

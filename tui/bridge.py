@@ -53,9 +53,11 @@ class Bridge:
         # calls do not hang, so there they may wait for each other; real ones never do.
         self._turn: AbstractContextManager[object] = threading.Lock() if self._virtual else nullcontext()
         self._queue = JobQueue(backend)
+        self._follower = self._queue.stream.follow()
         self._stepper = Stepper(backend, self._queue, self._turn, now_s)
         self._planner = Planner(backend, self._queue, self._turn)
         self._paces: dict[int, Pace] = {}
+        self._priorities: dict[int, int] = {}
         self._said: deque[Said] = deque()
         self.acted: Callable[[], object] = _nothing
         """Called from any thread when something was done that was asked for."""
@@ -179,7 +181,7 @@ class Bridge:
 
     def steps(self, jobs: Iterable[JobSnapshot]) -> Steps:
         """How it stands with the steps in progress."""
-        return replace(self._stepper.steps(jobs), paces=dict(self._paces))
+        return replace(self._stepper.steps(jobs), paces=dict(self._paces), priorities=dict(self._priorities))
 
     @property
     def problems(self) -> dict[int, str]:
@@ -188,7 +190,12 @@ class Bridge:
 
     def events(self) -> list[Event]:
         """What happened since it was last asked, in order."""
-        return self._stepper.events()
+        return self._follower.news()
+
+    @property
+    def missed(self) -> int:
+        """Events that came too fast for whoever asks for them."""
+        return self._follower.missed
 
     def any_running(self) -> bool:
         return any(job.state is JobState.RUNNING for job in self.jobs())
@@ -247,6 +254,14 @@ class Bridge:
         """Further to the front (negative) or to the back."""
         self._queue.shift(number, places)
         self._stepper.look_up()
+
+    def prioritise(self, number: int, way: int) -> int:
+        """One higher or lower, whatever its place: jobs of a higher priority are stepped first; what it is now."""
+        priority = self._priorities.get(number, 0) + way
+        self._queue.prioritise(number, priority)
+        self._priorities[number] = priority
+        self._stepper.look_up()
+        return priority
 
     def set_batch(self, number: int, pages: int) -> None:
         self._queue.set_batch(number, pages)

@@ -117,6 +117,8 @@ class Steps:
     """The job whose call does not return; nothing new is begun until then."""
     paces: Mapping[int, Pace] = field(default_factory=dict)
     """Of jobs whose pace was changed since they were asked for."""
+    priorities: Mapping[int, int] = field(default_factory=dict)
+    """Of jobs that were given one; others have 0."""
 
     def pace(self, job: JobSnapshot) -> Pace:
         return self.paces.get(job.number) or Pace(job.request.budget_ns, job.request.rate)

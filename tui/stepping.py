@@ -17,7 +17,7 @@ from numamig.errors import NumamigError
 from numamig.migrate.queue import JobQueue
 from numamig.migrate.run import gap_after
 from numamig.migrate.snapshot import JobSnapshot
-from numamig.model.events import BatchMoved, Event
+from numamig.model.events import BatchMoved
 from tui.snapshots import Steps
 
 __all__ = ["Stepper"]
@@ -78,7 +78,6 @@ class Stepper:
         self._paces = 0
         """Counts how often the pace was changed."""
         self._stopping = False
-        self._events: deque[Event] = deque(maxlen=256)
         self.threads = [
             threading.Thread(target=self._work, args=(number,), name=f"numamig-jobs-{number}", daemon=True)
             for number in range(queue.at_once)
@@ -136,13 +135,6 @@ class Stepper:
             self._wake.notify_all()
 
     # What is seen
-
-    def events(self) -> list[Event]:
-        """What happened since it was last asked, in order."""
-        seen = []
-        while self._events:
-            seen.append(self._events.popleft())
-        return seen
 
     def steps(self, jobs: Iterable[JobSnapshot]) -> Steps:
         """How it stands with the steps in progress."""
@@ -249,7 +241,6 @@ class Stepper:
         finally:
             with self._wake:
                 del self._in_step[number]
-        self._events.extend(events)
         for event in events:
             if isinstance(event, BatchMoved):
                 self.moved_at[event.pid] = self._now_s()

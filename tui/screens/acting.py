@@ -112,6 +112,9 @@ class ActingScreen(LookingScreen):
     def action_order(self, places: int) -> None:
         self._steer(lambda number: self.bridge.shift(number, places))
 
+    def action_priority(self, way: int) -> None:
+        self._steer(lambda number: Said(f"job {number} has priority {self.bridge.prioritise(number, way)}"))
+
     def action_batch(self, way: int) -> None:
         def set_batch(number: int) -> None:
             pages = self._now(number).batch_pages

@@ -178,7 +178,8 @@ class LookingScreen(Screen[None]):
         self.page_map.show_next(job)
         self._show_strip(self.queue.latest, steps)
         self.tabs.show(self.active, {"queue": sum(not j.state.ended for j in jobs)})
-        self.narrator.hear(bridge.events())
+        for wrong in self.narrator.hear(bridge.events(), bridge.missed):
+            self.notify(self.look.shown(wrong), severity="error", markup=False, timeout=10)
         for said in bridge.said():
             self.say(said)
         selected = self.processes.selected

@@ -10,7 +10,7 @@ from numamig.units import format_count, format_rate
 from tui.jobwords import HANGS, SLOW_S, flush_pages, job_notes, state_words
 from tui.look import Look, Spans, width_of
 from tui.present import duration_text, retry_text
-from tui.snapshots import Pace, Steps
+from tui.snapshots import Steps
 from tui.widgets.jobdraw import job_line, outcome_line, spark_lines
 from tui.widgets.pane import Lines, Table
 
@@ -41,7 +41,7 @@ class QueuePane(Table[int]):
         state = (
             tuple((j.number, j.state, j.steps, j.chosen, j.batch_pages, j.passes, j.budget_note) for j in jobs),
             tuple(id(job.plan) for job in jobs),
-            (words, slow, steps.hanging, steps.paces),
+            (words, slow, steps.hanging, steps.paces, steps.priorities),
         )
         if state == self._state and not grown:
             return
@@ -100,7 +100,7 @@ class QueuePane(Table[int]):
         job = self._detailed
         if job is None:
             return left
-        right = _settings(job, self.steps.pace(job))
+        right = _settings(job, self.steps)
         while len(right) > 1 and width_of(left) + len("   ".join(right)) + 2 > width:
             right.pop()
         return self.both_ends(left, [("   ".join(right), look.label)], width, keep_right=False)
@@ -168,9 +168,11 @@ class JobStrip(Lines):
         return spark_lines(look, job, 1, width, self._flush, self._budget_ns)[0]
 
 
-def _settings(job: JobSnapshot, pace: Pace) -> list[str]:
+def _settings(job: JobSnapshot, steps: Steps) -> list[str]:
     """What was asked of a job, the most important first."""
+    pace, priority = steps.pace(job), steps.priorities.get(job.number, 0)
     return [
+        *([f"< > priority {priority}"] if priority else []),
         f"[ ] batch {format_count(job.batch_pages)}",
         f"{{ }} budget {duration_text(pace.budget_ns) if pace.budget_ns else 'none'}",
         f"rate {format_rate(pace.rate) if pace.rate else 'none'}",
