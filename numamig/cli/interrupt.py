@@ -1,4 +1,7 @@
-"""Ctrl-c while pages move: heard at once, obeyed between two steps, so that the account stays true."""
+"""Ctrl-c while pages move: obeyed between two steps, so that the account stays true.
+
+Heard at once where the main thread makes no calls that hang (``numamig.cli.beside``).
+"""
 
 from __future__ import annotations
 
