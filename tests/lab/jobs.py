@@ -18,7 +18,8 @@ def new_job(workshop: LabWorkshop, target: LabTarget, to: int, **asked: object) 
     """A job for the areas of a target, and nothing else of it; without the default limit of calls per second."""
     areas = sorted(zip(target.starts, target.areas, strict=True), key=lambda pair: pair[0])
     within = [(start, start + area.pages * PAGE) for start, area in areas]
-    request = Request(target.pid, to, within=within, **{"most_calls": None, **asked})  # type: ignore[arg-type]
+    asked = {"within": within, "most_calls": None, **asked}
+    request = Request(target.pid, to, **asked)  # type: ignore[arg-type]
     return Job(1, workshop.backend, plan_request(workshop.backend, request))
 
 
