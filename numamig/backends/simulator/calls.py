@@ -24,7 +24,7 @@ from numamig.backends.simulator.remap import remap
 from numamig.backends.simulator.remap_victims import Victims
 from numamig.backends.simulator.runs import move_in_runs
 
-__all__ = ["acted_out", "carry_out", "carry_out_alone", "clear_hints"]
+__all__ = ["acted_out", "acted_out_whole", "carry_out", "carry_out_alone", "clear_hints"]
 
 
 class _Answer(NamedTuple):
@@ -64,6 +64,19 @@ def acted_out(machine: Machine, call: MovePagesCall) -> Generator[simpy.Event, o
     answer = _call(machine, call)
     yield machine.timeline.process(_take_time(machine, answer))
     return answer.at_last()
+
+
+def acted_out_whole(
+    machine: Machine, process: SimProcess, victims: Victims
+) -> Generator[simpy.Event, object, MovePagesReturn]:
+    """The call of 2004 by an actor, for a range or a process, which move_pages(2) cannot name."""
+    status = np.full(len(victims.addresses), UNWRITTEN, np.int32)
+    failed = -_refusal(machine, process, MPOL_MF_MOVE)
+    if not failed:
+        call = machine.timeline.process(remap(machine, process, victims, status))
+        yield call
+        failed = call.value or 0
+    return MovePagesReturn(-1 if failed else 0, -failed, status)
 
 
 def clear_hints(machine: Machine, process: SimProcess, addresses: NDArray[np.uint64]) -> None:

@@ -71,6 +71,24 @@ def test_second_tool(tmp_path: Path) -> None:
     assert placed(backend, 10) == {2: 4096}
 
 
+@pytest.mark.parametrize(("victims", "calls", "holds"), [("list", 8, 8), ("range", 2, 2), ("process", 1, 1)])
+def test_a_second_tool_names_its_victims(tmp_path: Path, victims: str, calls: int, holds: int) -> None:
+    """1,024 pages of one region and 3,072 of another: eight lists of 512, two ranges, one process."""
+    regions = "regions: [{kind: heap, size: 16MiB, nodes: {0: 1}}, {kind: anon, size: 48MiB, nodes: {1: 1}}]"
+    path = tmp_path / "acting.yaml"
+    actor = f"{{kind: second-tool, pid: 10, to: 2, victims: {victims}}}"
+    text = SCENARIO.format(actor=actor, kernel="ia64-2004-hold-lock", tier=1, idle=1)
+    idle = "workload: {compute: 100ns}\n    regions: [{kind: heap, size: 16MiB, nodes: {0: 1}}]"
+    assert idle in text
+    path.write_text(text.replace(idle, regions))
+    backend = SimulatorBackend(load_machine(path))
+    backend.clock.sleep_ns(SECOND)
+    assert placed(backend, 10) == {2: 4096} and placed(backend, 20) == {0: 64}
+    now = backend.workings()
+    assert (now.moving.calls, now.lock.holds) == (calls, holds)
+    assert now.moving.outcomes == {"moved": 4096}
+
+
 @pytest.mark.parametrize(
     ("actor", "kernel", "tier", "said"),
     [
@@ -81,6 +99,15 @@ def test_second_tool(tmp_path: Path) -> None:
         ("{kind: second-tool, pid: 11, to: 2}", "linux-6.1", 1, "no process with pid 11"),
         ("{kind: second-tool, pid: 10, to: 7}", "linux-6.1", 1, "no node 7"),
         ("{kind: second-tool, pid: 10, to: 1, every: 0s}", "linux-6.1", 1, "more than nothing"),
+        (
+            "{kind: second-tool, pid: 10, to: 1, victims: range}",
+            "linux-6.1",
+            1,
+            "victims: range is for the kernels of 20",
+        ),
+        ("{kind: second-tool, pid: 10, to: 1, victims: all}", "linux-6.1", 1, "should be 'list', 'range' or 'process'"),
+        ("{kind: second-tool, pid: 10, to: 1, victims: range, pages: 9}", "ia64-2004-rescan", 1, "pages: says nothing"),
+        ("{kind: second-tool, pid: 10, to: 1, victims: range, from: [0]}", "ia64-2004-rescan", 1, "from: says nothing"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_line(tmp_path: Path, actor: str, kernel: str, tier: int, said: str) -> None:

@@ -10,10 +10,11 @@ from pydantic import Field
 from numamig.backends.simulator.actors.balancing import Balancing
 from numamig.backends.simulator.actors.demotion import Demotion
 from numamig.backends.simulator.actors.scanrate import ScanSettings
-from numamig.backends.simulator.actors.second_tool import SecondTool
+from numamig.backends.simulator.actors.second_tool import Naming, SecondTool
 from numamig.backends.simulator.kernels import Locking
 from numamig.backends.simulator.scenario.actors import ActorEntry
 from numamig.backends.simulator.scenario.fields import Count, Fault, Nanoseconds, NodeId, SomeBytes, SomeTime
+from numamig.backends.simulator.scenario.remapping import only_in_2004
 
 if TYPE_CHECKING:
     from numamig.backends.simulator.scenario.schema import ScenarioFile
@@ -77,10 +78,12 @@ class SecondToolEntry(ActorEntry):
     """When it begins."""
     every: SomeTime | None = None
     """And again each time so much later; left out: once."""
-    pages: Count = 1 << 30
-    """That it moves each time, at most."""
+    pages: Count | None = None
+    """That it moves each time, at most; left out: all."""
     call_pages: Count = 512
     """Pages in a call."""
+    victims: Naming = Naming.LIST
+    """How they are named: in lists, or, as only the kernels of 2004 take it, by range or all at once."""
 
     def actor(self) -> SecondTool:
         return SecondTool(
@@ -91,6 +94,7 @@ class SecondToolEntry(ActorEntry):
             source=None if self.source is None else tuple(self.source),
             pages=self.pages,
             call_pages=self.call_pages,
+            naming=self.victims,
         )
 
     def actor_from(self, now_ns: int) -> SecondTool | None:
@@ -110,6 +114,11 @@ class SecondToolEntry(ActorEntry):
             for node in named:
                 if node not in nodes:
                     yield Fault((key,), f"there is no node {node}")
+        if self.victims is not Naming.LIST:
+            yield from only_in_2004(scenario.profile, ("victims",), f"victims: {self.victims}")
+            for name, key in (("pages", "pages"), ("call_pages", "call_pages"), ("source", "from")):
+                if name in self.model_fields_set:
+                    yield Fault((key,), f"says nothing with victims: {self.victims}, which takes all that is there")
 
 
 def _not_in_2004(scenario: ScenarioFile, what: str) -> Iterable[Fault]:

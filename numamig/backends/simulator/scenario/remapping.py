@@ -16,7 +16,7 @@ from numamig.backends.simulator.scenario.fields import Count, Fault, Nanoseconds
 if TYPE_CHECKING:
     from numamig.backends.simulator.scenario.schema import ScenarioFile
 
-__all__ = ["PageCountersEntry", "RemapEntry", "RetryEntry", "remap_faults"]
+__all__ = ["PageCountersEntry", "RemapEntry", "RetryEntry", "only_in_2004", "remap_faults"]
 
 _PLAN, _COUNTERS = RetryPlan(), CounterSettings()
 
@@ -71,15 +71,16 @@ class PageCountersEntry(ActorEntry):
         return PageCounters(settings, free=self.free)
 
     def faults(self, scenario: ScenarioFile) -> Iterable[Fault]:
-        return _only_in_2004(scenario.profile, ("kind",), "page-counters")
+        return only_in_2004(scenario.profile, ("kind",), "page-counters")
 
 
 def remap_faults(entry: RemapEntry | None, kernel: KernelProfile) -> Iterator[Fault]:
     """Where it is set for a kernel that has no such call."""
     if entry is not None:
-        yield from _only_in_2004(kernel, ("remap",), "remap")
+        yield from only_in_2004(kernel, ("remap",), "remap")
 
 
-def _only_in_2004(kernel: KernelProfile, location: tuple[str, ...], what: str) -> Iterator[Fault]:
+def only_in_2004(kernel: KernelProfile, location: tuple[str, ...], what: str) -> Iterator[Fault]:
+    """Where a scenario for another kernel says it."""
     if kernel.locking is Locking.PER_TABLE:
         yield Fault(location, f"kernel {kernel.name} moves pages in batches: {what} is for the kernels of 2004")
