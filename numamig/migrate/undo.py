@@ -34,6 +34,10 @@ from numamig.model.process import MemoryImage, Process, Region
 
 __all__ = ["Undoing", "can_be_taken_back", "choose_to_undo", "demand_same_memory", "plan_undo"]
 
+_FINAL = (Outcome.MOVED, Outcome.ALREADY_THERE, Outcome.ABSENT, Outcome.UNMAPPED, Outcome.GONE)
+_LEFT = tuple(outcome for outcome in Outcome if outcome not in _FINAL)
+"""Of pages that an undo did not put back, and that still can be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
@@ -229,11 +233,14 @@ def can_be_taken_back(journal: Journal, job: JobEntry) -> bool:
 
 
 def _taken_back(journal: Journal, job: JobEntry, pages: int) -> int | None:
-    """The job that took all of this one back, and stands; nothing has been gone on with since."""
+    """The job that took all of this one back, and stands; nothing has been gone on with since.
+
+    One that left pages where they were, busy or without room, is no obstacle: another may find them ready.
+    """
     jobs = journal.jobs(job.image.boot)
     undone = {other.undoes for other in jobs if other.state == "done"}
     since = [o for o in jobs if o.undoes == job.id and o.state == "done" and o.created >= job.changed]
-    whole = [o.id for o in since if o.planned >= pages]
+    whole = [o.id for o in since if o.planned >= pages and not any(o.outcomes[left] for left in _LEFT)]
     return next((number for number in whole if number not in undone), None)
 
 

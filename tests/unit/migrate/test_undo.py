@@ -17,7 +17,7 @@ from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request, Retry
 from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobSnapshot, JobState
-from numamig.migrate.undo import Undoing, choose_to_undo, plan_undo
+from numamig.migrate.undo import Undoing, can_be_taken_back, choose_to_undo, plan_undo
 from tests.machines import PID, START, add_process, machine, pages_by_node
 
 PAGE = 4096
@@ -140,6 +140,20 @@ def test_busy_pages_come_back_in_a_later_pass() -> None:
     backing.flags[100:120] = 0
     assert counts(finish(again, backend)) == {"moved": 300}
     assert pages_by_node(backing) == {0: 300}
+
+
+def test_what_an_undo_left_busy_is_taken_back_by_another() -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 300)
+    recorder = Recorder.open(backend)
+    number = finish(new_job(backend, recorder), backend).number
+    backing.flags[100:150] |= np.uint8(Flag.PINNED)
+    assert counts(undo(backend, recorder, number)) == {"moved": 250, "busy": 50}
+    assert can_be_taken_back(recorder.journal, recorder.journal.job(number))
+    backing.flags[100:150] = 0
+    assert counts(undo(backend, recorder, number)) == {"moved": 50, "already_there": 250}
+    assert pages_by_node(backing) == {0: 300}
+    assert not can_be_taken_back(recorder.journal, recorder.journal.job(number))
 
 
 class Dying(SimulatorBackend):
