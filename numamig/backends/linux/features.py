@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numamig.backends.base import MPOL_MF_MOVE
-from numamig.backends.linux.capabilities import DAMON, IDLE_BITMAP, THP, behind_filter
+from numamig.backends.linux.capabilities import THP, behind_filter
 from numamig.backends.linux.counters import read_huge_pools
+from numamig.backends.linux.heat import find_heat
 from numamig.backends.linux.hints import userfaultfd_open
 from numamig.backends.linux.ownpages import private_pages
 from numamig.backends.linux.pagemap import scan_works
@@ -49,7 +50,7 @@ def find_features(backend: LinuxBackend, *, moves: bool) -> list[Finding]:
         _huge_pages(backend, moves),
         _hugetlb(backend),
         _tiers(backend),
-        *_heat(backend),
+        *find_heat(backend),
     ]
 
 
@@ -193,14 +194,3 @@ def _tiers(backend: LinuxBackend) -> Finding:
         return Finding("tiers", OK, "the kernel knows no memory tiers")
     listed = ", ".join(f"nodes {format_nodeset(n.id for n in nodes if n.tier == tier)} ({tier})" for tier in tiers)
     return Finding("tiers", OK, f"memory tiers, fastest first: {listed}")
-
-
-def _heat(backend: LinuxBackend) -> list[Finding]:
-    """None of these is needed: they only tell which pages are in use."""
-    sources = (("DAMON", DAMON, "CONFIG_DAMON_SYSFS"), ("idle page bitmap", IDLE_BITMAP, "CONFIG_IDLE_PAGE_TRACKING"))
-    return [
-        Finding("heat", OK, f"{name}: available")
-        if os.access(backend.sys_root / path, os.R_OK)
-        else Finding("heat", OK, f"{name}: not available here, the kernel lacks {option} or you lack the rights")
-        for name, path, option in sources
-    ]

@@ -22,10 +22,11 @@ from numamig.backends.linux._errors import as_error, gone, reading_process
 from numamig.backends.linux.looks import Chunk
 from numamig.errors import RefusedError
 
-__all__ = ["EXCLUSIVE", "PFN_MASK", "PRESENT", "Pagemap", "scan_works"]
+__all__ = ["EXCLUSIVE", "PFN_MASK", "PRESENT", "SOFT_DIRTY", "Pagemap", "scan_works"]
 
 PFN_MASK: Final = np.uint64((1 << 55) - 1)
 PRESENT: Final = np.uint64(1 << 63)
+SOFT_DIRTY: Final = np.uint64(1 << 55)
 """The top bit, so that all entries from here on are of present pages."""
 EXCLUSIVE: Final = np.uint64(1 << 56)
 """Mapped by one process only; never set for zero pages."""

@@ -73,9 +73,16 @@ def _balancing(backend: LinuxBackend) -> Finding:
     return Finding(
         "balancing",
         WARNING,
-        "NUMA balancing is on: it may move pages back, and older kernels hide the pages it has marked from move_pages",
+        f"NUMA balancing is on ({_balances(mode)}): it may move pages back, and older kernels hide the pages it has "
+        "marked from move_pages",
         "sysctl kernel.numa_balancing=0",
     )
+
+
+def _balances(mode: int) -> str:
+    """What it does, by the bits of its mode."""
+    bits = ((1, "locality: pages follow who uses them"), (2, "tiering: pages in use are promoted from slow tiers"))
+    return f"mode {mode}, " + " and ".join(words for bit, words in bits if mode & bit)
 
 
 def _demotion(backend: LinuxBackend) -> Finding:

@@ -18,6 +18,7 @@ from numamig.backends.base import MovePagesReturn
 from numamig.backends.linux import doctor
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.backends.linux.doctor import diagnose
+from numamig.backends.linux.heat import find_heat
 from numamig.backends.linux.syscalls import syscall_number
 from numamig.cli import main
 from numamig.model.finding import Finding, Severity
@@ -34,8 +35,8 @@ from tests.unit.linux.jail import (
 
 CHECKS = [
     "nodes", "move_pages", "moving", "seccomp", "rights", "shared", "yama", "processes", "pidfd", "marks", "pagemap",
-    "scan", "kpageflags", "thp", "hugetlb", "tiers", "heat", "heat", "cpuset", "cgroups", "balancing", "demotion",
-    "ksm",
+    "scan", "kpageflags", "thp", "hugetlb", "tiers", "heat", "heat", "heat", "cpuset", "cgroups", "balancing",
+    "demotion", "ksm",
 ]  # fmt: skip
 NODES_ARGUMENT = 3  # of move_pages
 
@@ -56,7 +57,10 @@ def hold_to_form(findings: list[dict[str, str]]) -> None:
     for finding in findings:
         assert "\n" not in finding["reason"] + finding["remedy"]
         assert not re.search(r"\.( |$)", finding["reason"]), finding
-        assert bool(finding["remedy"]) is (finding["severity"] != "ok"), finding
+        if finding["check"] == "heat":  # that it is missing is no fault, and yet some want it
+            assert bool(finding["remedy"]) is ("not available" in finding["reason"]), finding
+        else:
+            assert bool(finding["remedy"]) is (finding["severity"] != "ok"), finding
 
 
 def diagnose_in_child(prepare: Callable[[], object]) -> dict[str, dict[str, str]]:
@@ -155,6 +159,20 @@ def test_nobody() -> None:
     assert found["shared"]["severity"] == "warning" and "SYS_NICE" in found["shared"]["remedy"]
     assert found["pagemap"]["severity"] == "warning" and "CAP_SYS_ADMIN" in found["pagemap"]["remedy"]
     assert found["kpageflags"]["severity"] == ("ok" if "PAGEMAP_SCAN works" in found["scan"]["reason"] else "warning")
+
+
+def test_heat_that_only_root_may_use(backend: LinuxBackend) -> None:
+    need_root()
+    there = [each.reason.split(":")[0] for each in find_heat(backend)[:2] if "not available" not in each.reason]
+
+    def look() -> Any:
+        turn_into_nobody()
+        return [finding.as_dict() for finding in find_heat(LinuxBackend())]
+
+    found = {finding["reason"].split(":")[0]: finding for finding in run_in_child(look)}
+    for name in there:
+        assert found[name]["reason"].endswith("it is there, but you may not use it (EACCES)")
+        assert found[name]["remedy"] == "run with sudo"
 
 
 def test_a_numamig_with_file_capabilities() -> None:

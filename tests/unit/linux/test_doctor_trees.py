@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from numamig.backends.base import UNWRITTEN, MovePagesReturn
-from numamig.backends.linux import doctor, features, rivals
+from numamig.backends.linux import doctor, features, heat, rivals
 from numamig.backends.linux.backend import LinuxBackend
+from numamig.backends.linux.ownpages import private_pages, read_own_entries
 from numamig.errors import RefusedError
 from numamig.model.finding import Severity
 from tests.unit.linux.test_doctor import by_check
@@ -118,7 +119,6 @@ def test_features_of_the_kernel(tmp_path: Path) -> None:
             "devices/virtual/memory_tiering/memory_tier22/nodelist": "1",
         },
     )
-    (tmp_path / "kernel/mm/damon/admin").mkdir(parents=True)
     backend = LinuxBackend(tmp_path, tmp_path)
     assert (
         features._huge_pages(backend, True).reason
@@ -126,10 +126,41 @@ def test_features_of_the_kernel(tmp_path: Path) -> None:
     )
     assert features._hugetlb(backend).reason.startswith("hugetlb pages: 8 of 2.0M;")
     assert features._tiers(backend).reason == "memory tiers, fastest first: nodes 0 (4), nodes 1 (22)"
-    assert [finding.reason.split(", ")[0] for finding in features._heat(backend)] == [
-        "DAMON: available",
-        "idle page bitmap: not available here",
-    ]
+
+
+def test_heat_by_what_keeps_it_from_us(tmp_path: Path) -> None:
+    write(tmp_path, {**TWO_NODES, "kernel/mm/damon/admin/kdamonds/nr_kdamonds": "0"})
+    backend = LinuxBackend(Path("/proc"), tmp_path)
+    damon, idle, _ = heat.find_heat(backend)
+    assert (damon.reason, damon.remedy) == ("DAMON: available, numamig does not read it yet", "")
+    assert idle.reason == "idle page bitmap: not available here, the kernel lacks CONFIG_IDLE_PAGE_TRACKING (ENOENT)"
+    assert idle.remedy == "a kernel with CONFIG_IDLE_PAGE_TRACKING=y"
+
+
+def test_soft_dirty_is_tried_on_a_page_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written pages of every process have the bit, or those of none."""
+    with private_pages(4096) as own:
+        own.bytes_[0] = 1
+        (entry,) = read_own_entries(Path("/proc"), own.address, 1)
+    found = heat.find_heat(LinuxBackend())[-1]
+    assert ("not available" not in found.reason) is bool(entry >> np.uint64(55) & np.uint64(1))
+    monkeypatch.setattr(heat, "read_own_entries", lambda *_: np.array([entry & ~np.uint64(1 << 55)]))
+    assert heat.find_heat(LinuxBackend())[-1].remedy == "a kernel with CONFIG_MEM_SOFT_DIRTY=y"
+    monkeypatch.setattr(heat, "read_own_entries", lambda *_: np.array([entry | np.uint64(1 << 55)]))
+    assert heat.find_heat(LinuxBackend())[-1].reason.startswith("soft-dirty bits: available, for writes only")
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        (1, "(mode 1, locality: pages follow who uses them)"),
+        (2, "(mode 2, tiering: pages in use are promoted from slow tiers)"),
+        (3, "(mode 3, locality: pages follow who uses them and tiering: pages in use are promoted from slow tiers)"),
+    ],
+)
+def test_what_balancing_does(tmp_path: Path, mode: int, words: str) -> None:
+    write(tmp_path, {**TWO_NODES, "sys/kernel/numa_balancing": str(mode)})
+    assert words in rivals._balancing(LinuxBackend(tmp_path, tmp_path)).reason
 
 
 def test_features_that_are_not_there(tmp_path: Path) -> None:
