@@ -28,9 +28,24 @@ from numamig.model.workings import LockFigures
 from numamig.resources import find_scenario
 from numamig.yamlfile import read_yaml
 
-__all__ = ["MOVED_PAGES", "Figure", "Moving", "Run", "fit", "golden_machine", "main", "moving", "report", "total"]
+__all__ = [
+    "CASES",
+    "MOVED_PAGES",
+    "Figure",
+    "Moving",
+    "Run",
+    "fit",
+    "golden_machine",
+    "main",
+    "moving",
+    "report",
+    "total",
+]
 
 HOLD, RESCAN = "ia64-2004-hold-lock", "ia64-2004-rescan"
+BY_HAND, FREE, BUILT = "ia64-2004-by-hand", "ia64-2004-free-counters", "ia64-2004-as-built"
+CASES = (BY_HAND, HOLD, FREE, BUILT, RESCAN)
+"""Shipped scenarios."""
 PID = 2004
 MOVED_PAGES = 750_000_000 // 16384
 """750 MB."""
@@ -83,28 +98,31 @@ class Figure:
         return self.model / nearest - 1
 
 
-def golden_machine(scenario: str = HOLD, size: float = 1.0, *, by_hand: bool = False) -> Machine:
+def golden_machine(scenario: str = HOLD, size: float = 1.0) -> Machine:
     """The machine of a shipped scenario.
 
     :param size: of the benchmark's data and of its work, in relation to 1 GB
-    :param by_hand: every page where it is used, instead of anywhere
     """
     read = read_yaml(find_scenario(scenario)).validate(ScenarioFile)
     (process,) = read.processes
     data, *others = process.regions
     work = process.workload
     assert work is not None and work.accesses is not None
-    pattern = {"pattern": "halves"} if by_hand else {}
-    regions = [data.model_copy(update={"size": round(data.size * size), **pattern}), *others]
+    regions = [data.model_copy(update={"size": round(data.size * size)}), *others]
     changed = {"regions": regions, "workload": work.model_copy(update={"accesses": work.accesses * size})}
     return build_machine(read.model_copy(update={"processes": [process.model_copy(update=changed)]}))
 
 
 def total(machine: Machine, counters: PageCounters | None = None) -> Run:
-    """Let the benchmark run to its end."""
+    """Let the benchmark run to its end.
+
+    :param counters: to begin with it; None: those of the machine's scenario, if it has any
+    """
     (workload,) = machine.workloads
     if counters is not None:
         counters.start(machine)
+    else:
+        counters = next((actor for actor in machine.actors if isinstance(actor, PageCounters)), None)
     while workload.running:
         machine.timeline.advance_to(machine.timeline.now_ns + _STEP_NS)
         workload.catch_up()
@@ -148,9 +166,7 @@ def moving(scenario: str, size: float = 1.0, costs: RemapCosts | None = None) ->
 
 def report() -> list[Figure]:
     """Every reported figure."""
-    by_hand, anywhere = total(golden_machine(by_hand=True)), total(golden_machine())
-    free = total(golden_machine(), PageCounters(free=True))
-    built = total(golden_machine(), PageCounters())
+    by_hand, anywhere, free, built = (total(golden_machine(case)) for case in (BY_HAND, HOLD, FREE, BUILT))
     sound = total(golden_machine(), PageCounters(replace(CounterSettings(), missed=0.0)))
     hold, rescan = moving(HOLD), moving(RESCAN)
     return [
@@ -175,11 +191,11 @@ def predictions() -> dict[str, dict[str, float]]:
     for size in (0.5, 1.0, 2.0):
         hold, rescan = moving(HOLD, size), moving(RESCAN, size)
         told[f"size {size:g}"] = {
-            "by_hand_s": total(golden_machine(size=size, by_hand=True)).total_s,
+            "by_hand_s": total(golden_machine(BY_HAND, size)).total_s,
             "by_chance_s": total(golden_machine(size=size)).total_s,
-            "zero_cost_s": total(golden_machine(size=size), PageCounters(free=True)).total_s,
-            "built_s": total(golden_machine(size=size), PageCounters()).total_s,
-            "built_rescan_s": total(golden_machine(RESCAN, size=size), PageCounters()).total_s,
+            "zero_cost_s": total(golden_machine(FREE, size)).total_s,
+            "built_s": total(golden_machine(BUILT, size)).total_s,
+            "built_rescan_s": total(golden_machine(RESCAN, size), PageCounters()).total_s,
             "hold_moving_s": hold.seconds,
             "rescan_moving_s": rescan.seconds,
             "slower": rescan.seconds / hold.seconds,

@@ -70,6 +70,8 @@ class Machine:
         self.clock = MachineClock(self.timeline, self.lock)
         self.processes: dict[int, SimProcess] = {}
         self.workloads: list[Workload] = []
+        self.actors: list[object] = []
+        """That its scenario started."""
         self.balancing = 0
         """kernel.numa_balancing."""
         self.demotion = False

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.golden_2004 import HOLD, MOVED_PAGES, RESCAN, Figure, golden_machine, moving, report, total
+from benchmarks.golden_2004 import CASES, HOLD, MOVED_PAGES, RESCAN, Figure, golden_machine, moving, report, total
 from numamig.backends.simulator.page_counters import CounterSettings, PageCounters
 from numamig.backends.simulator.remap_costs import RemapCosts
+from numamig.backends.simulator.scenario import ScenarioFile
+from numamig.resources import find_scenario
+from numamig.yamlfile import read_yaml
 
 DOCS = Path(__file__).parents[3] / "docs" / "simulator.md"
 
@@ -17,6 +20,23 @@ DOCS = Path(__file__).parents[3] / "docs" / "simulator.md"
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Figure]:
     return {figure.name: figure for figure in report()}
+
+
+def test_the_reported_cases_are_shipped_and_differ_in_what_they_are_about() -> None:
+    said = {case: read_yaml(find_scenario(case)).data for case in CASES}
+    for case, data in said.items():
+        assert data.pop("title") == case
+        assert read_yaml(find_scenario(case)).validate(ScenarioFile)
+    by_hand, anywhere, free, built, rescan = said.values()
+    assert rescan.pop("kernel") == RESCAN and {each.pop("kernel") for each in (by_hand, anywhere, free, built)} == {
+        HOLD
+    }
+    assert by_hand["processes"][0]["regions"][0].pop("pattern") == "halves"
+    for each in (anywhere, free, built, rescan):
+        assert each["processes"][0]["regions"][0].pop("pattern") == "random"
+    assert free.pop("actors") == [{"kind": "page-counters", "free": True}]
+    assert built.pop("actors") == [{"kind": "page-counters"}]
+    assert by_hand == anywhere == free == built == rescan
 
 
 TOTALS = ["placed by hand, all local", "placed by chance, no migration", "migration at zero cost", "migration as built"]

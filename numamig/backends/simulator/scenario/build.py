@@ -96,6 +96,7 @@ def build_machine(scenario: ScenarioFile, kept: KeptMemory | None = None) -> Mac
         actor = each.actor_from(machine.timeline.now_ns)
         if actor is not None:
             actor.start(machine)
+            machine.actors.append(actor)
     return machine
 
 
