@@ -38,6 +38,11 @@ class Origins:
             return self.none()
         return Origins(np.concatenate(starts), np.concatenate(ends), np.concatenate(nodes))
 
+    def outside(self, ranges: Ranges) -> Origins:
+        """The parts outside of ranges that ascend and do not overlap."""
+        starts, ends = [0, *(end for _, end in ranges)], [*(start for start, _ in ranges), (1 << 64) - 1]
+        return self.within([(low, high) for low, high in zip(starts, ends, strict=True) if low < high])
+
     def first_pages(self, pages: int, page_size: int) -> tuple[Origins, Origins]:
         """So many base pages, and the rest."""
         size = (self.end - self.start).astype(np.int64) // page_size

@@ -8,28 +8,24 @@ did. Pages are chosen as they are now: who has moved them since, or freed them, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numamig.backends.base import Backend, Hold
+from numamig.backends.base import Backend
 from numamig.errors import RefusedError, TargetGone, UsageError
-from numamig.migrate.batch import Batch
-from numamig.migrate.chooser import Chooses, ChoosesFor, Place
 from numamig.migrate.journal.packing import unpack_batch
 from numamig.migrate.journal.record import image_of
 from numamig.migrate.journal.store import JobEntry, Journal
-from numamig.migrate.ledger import Settled
-from numamig.migrate.origins import Origins, moved_by
+from numamig.migrate.origins import moved_by
 from numamig.migrate.plan import Plan
 from numamig.migrate.preflight import check
 from numamig.migrate.request import Request
 from numamig.migrate.reserve import reserve_on_target
+from numamig.migrate.undo_chooser import Undoing, choose_to_undo
 from numamig.model.finding import Finding, Severity
 from numamig.model.outcome import Outcome
-from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges
 from numamig.model.process import MemoryImage, Process, Region
 
 __all__ = ["Undoing", "can_be_taken_back", "choose_to_undo", "demand_same_memory", "plan_undo"]
@@ -37,105 +33,6 @@ __all__ = ["Undoing", "can_be_taken_back", "choose_to_undo", "demand_same_memory
 _FINAL = (Outcome.MOVED, Outcome.ALREADY_THERE, Outcome.ABSENT, Outcome.UNMAPPED, Outcome.GONE)
 _LEFT = tuple(outcome for outcome in Outcome if outcome not in _FINAL)
 """Of pages that an undo did not put back, and that still can be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Undoing:
-    """Which part of which job is taken back."""
-
-    journal: Journal
-    job: JobEntry
-    steps: range | None = None
-    """Numbers of the batches, from 0; None: all of them."""
-    reserve_bytes: int | None = None
-    """What every step leaves free where most pages go; None: as much as the job itself did."""
-
-
-class _Chooser:
-    """Implements ``Chooses``."""
-
-    def __init__(self, hold: Hold, plan: Plan, undoing: Undoing, ranges: Ranges | None) -> None:
-        self._hold = hold
-        self._plan = plan
-        self._undoing = undoing
-        self._ranges = plan.ranges if ranges is None else ranges
-        self._again = ranges is not None
-        """A further pass: what is known already was booked in the first."""
-        self._numbers = _numbers(undoing)
-        self._rest: Origins | None = None
-        """Of the batch that is taken back at present."""
-        self._doubtful = False
-        self.passed: Settled | None = None
-        self.place = Place(0, not self._numbers)
-
-    @property
-    def remaining(self) -> Ranges:
-        """Not told in addresses: the journal knows."""
-        return []
-
-    def next_batch(self, most_pages: int) -> Batch:
-        self.passed = None
-        page = self._plan.page_size
-        while not self.place.exhausted:
-            rest = self._read() if self._rest is None else self._rest
-            if len(rest):
-                now, self._rest = rest.first_pages(most_pages, page)
-                self.place = self.place._replace(cursor=int(now.start[0]))
-                batch, self.passed, end = self._choose(now)
-                # Whole folios only: what is larger than the batch goes as one, and has had its turn.
-                self._rest = self._rest.within([(end, (1 << 64) - 1)])
-                if not len(self._rest):
-                    self._next()
-                if len(batch) or self.passed is not None:
-                    return batch
-            else:
-                self._next()
-        return _batch(PageRuns.empty(), np.empty(0, np.int16))
-
-    def _next(self) -> None:
-        self._rest = None
-        number = self.place.next_range + 1
-        self.place = Place(self.place.cursor, number >= len(self._numbers), number)
-
-    def _read(self) -> Origins:
-        """What of the present batch moved, or may have."""
-        undoing = self._undoing
-        entry = undoing.journal.batch(undoing.job.id, self._numbers[self.place.next_range])
-        if entry is None:
-            return Origins.none()
-        self._doubtful = entry.left is None
-        origins = moved_by(entry.intended, entry.left)
-        return origins.within(self._ranges)
-
-    def _choose(self, origins: Origins) -> tuple[Batch, Settled | None, int]:
-        """What is not where it came from, to be moved; of the rest, what is known; and where the last folio ends."""
-        page = self._plan.page_size
-        seen = PageRuns.concatenate(self._hold.page_runs(origins.ranges()))
-        address, size, node = seen.folios()
-        # A folio may begin below what is to be taken back: it belongs to where its first page of it came from.
-        origin = origins.of_folios(address, size)
-        mine = origin != UNKNOWN_NODE
-        address, size, node, origin = address[mine], size[mine], node[mine], origin[mine]
-        end = int(address[-1]) + int(size[-1]) if len(address) else 0
-        back = node == origin
-        batch = _batch_of(address[~back], size[~back], node[~back], origin[~back])
-        if self._again or self._doubtful:
-            return batch, None, end
-        pages = size[back] // page
-        home = np.full(len(pages), Outcome.ALREADY_THERE, np.int8)
-        there = Settled(address[back], pages, node[back], origin[back].astype(np.int32), home)
-        absent = _absent(*origins.unseen(address, size, page))
-        every = Settled.joined([there, absent])
-        return batch, every if len(every.address) else None, end
-
-
-def choose_to_undo(undoing: Undoing) -> ChoosesFor:
-    """What chooses for a job that takes another back."""
-
-    def chooses(_: Backend, hold: Hold, plan: Plan, ranges: Ranges | None) -> Chooses:
-        return _Chooser(hold, plan, undoing, ranges)
-
-    return chooses
 
 
 def demand_same_memory(backend: Backend, job: JobEntry) -> Process:
@@ -213,7 +110,7 @@ def _count(undoing: Undoing) -> tuple[Counter[int], Counter[int]]:
     journal, job = undoing.journal, undoing.job
     pages: Counter[int] = Counter()
     put: Counter[int] = Counter()
-    for number in _numbers(undoing):
+    for number in undoing.numbers():
         entry = journal.batch(job.id, number)
         if entry is None:
             continue
@@ -267,7 +164,7 @@ def _same_regions(backend: Backend, job: JobEntry) -> list[tuple[Region, int, in
         while was is not None and was[1] <= region.start:
             was = next(then, None)
         while was is not None and was[0] < region.end:
-            if (region.kind.value, region.path) == (was[2], was[3]):
+            if (region.kind.value, _name(region.path)) == (was[2], _name(was[3])):
                 found.append((region, max(region.start, was[0]), min(region.end, was[1])))
             if was[1] > region.end:
                 break
@@ -275,25 +172,6 @@ def _same_regions(backend: Backend, job: JobEntry) -> list[tuple[Region, int, in
     return found
 
 
-def _numbers(undoing: Undoing) -> Sequence[int]:
-    """Batches to take back, the last one first."""
-    every = undoing.journal.batch_numbers(undoing.job.id)
-    return [n for n in reversed(every) if undoing.steps is None or n in undoing.steps]
-
-
-def _absent(address: NDArray[np.uint64], origin: NDArray[np.int16]) -> Settled:
-    count = len(address)
-    nowhere = np.full(count, UNKNOWN_NODE, np.int16)
-    outcome = np.full(count, Outcome.ABSENT, np.int8)
-    return Settled(address, np.ones(count, np.int64), nowhere, origin.astype(np.int32), outcome)
-
-
-def _batch_of(
-    address: NDArray[np.uint64], size: NDArray[np.int64], source: NDArray[np.int16], target: NDArray[np.int16]
-) -> Batch:
-    return Batch(address, size, source, target.astype(np.int32))
-
-
-def _batch(runs: PageRuns, target: NDArray[np.int16]) -> Batch:
-    address, size, node = runs.folios()
-    return _batch_of(address, size, node, target)
+def _name(path: str) -> str:
+    """Also of a file that was unlinked meanwhile, whose mapping is what it was. Source: d_path() of fs/d_path.c."""
+    return path.removesuffix(" (deleted)")

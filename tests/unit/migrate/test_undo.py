@@ -18,6 +18,7 @@ from numamig.migrate.request import Request, Retry
 from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.migrate.undo import Undoing, can_be_taken_back, choose_to_undo, plan_undo
+from numamig.model.outcome import Outcome
 from tests.machines import PID, START, add_process, machine, pages_by_node
 
 PAGE = 4096
@@ -217,7 +218,70 @@ def test_what_is_mapped_anew_is_left_alone() -> None:
     regions[0].path = "/somebody/elses"
     back = undo(backend, recorder, job.number)
     assert pages_by_node(first) == {1: 100}
-    assert counts(back) == {"moved": 100}
+    assert counts(back) == {"moved": 100, "unmapped": 100}
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_is_unmapped_since_is_in_the_account(cancelled: bool) -> None:
+    backend = machine()
+    first, second = add_process(backend, [0, 2, 0] * 100, [2] * 200)
+    recorder = Recorder.open(backend)
+    number = finish(new_job(backend, recorder, batch_pages=90), backend).number
+    regions = backend.machine.process(PID).regions
+    del regions[0]
+    plan = plan_undo(backend, undoing := Undoing(recorder.journal, recorder.journal.job(number)))
+    assert plan.pages == 500
+    job = Job(9, backend, plan, recorder.begin(plan), chooses=choose_to_undo(undoing))
+    if cancelled:
+        finish(job, backend, 1)
+        job.cancel()
+        assert counts(job.snapshot()) == {"moved": 50, "unmapped": 300, "not_tried": 150}
+        return
+    assert counts(finish(job, backend)) == {"moved": 200, "unmapped": 300}
+    assert (pages_by_node(first), pages_by_node(second)) == ({1: 300}, {2: 200})
+    lost = [(row.target, row.pages) for row in job.ledger() if row.outcome is Outcome.UNMAPPED and row.region < 0]
+    assert lost == [(0, 200), (2, 100)]
+
+
+def test_where_nothing_is_mapped_any_more_that_is_what_is_said() -> None:
+    backend = machine()
+    add_process(backend, [0] * 300)
+    recorder = Recorder.open(backend)
+    number = finish(new_job(backend, recorder), backend).number
+    backend.machine.process(PID).regions.clear()
+    assert counts(undo(backend, recorder, number)) == {"unmapped": 300}
+
+
+@pytest.mark.parametrize("then", ["/usr/bin/db", "/usr/bin/db (deleted)"])
+def test_a_file_that_was_replaced_is_still_mapped(then: str) -> None:
+    backend = machine()
+    (backing,) = add_process(backend, [0] * 300)
+    (region,) = backend.machine.process(PID).regions
+    region.path = then
+    recorder = Recorder.open(backend)
+    number = finish(new_job(backend, recorder), backend).number
+    region.path = "/usr/bin/db (deleted)"
+    assert counts(undo(backend, recorder, number)) == {"moved": 300}
+    assert pages_by_node(backing) == {0: 300}
+
+
+@pytest.mark.parametrize("batch_pages", [10, 64, 100, 1000])
+def test_a_batch_that_was_chosen_ahead_and_given_back_is_chosen_again(batch_pages: int) -> None:
+    """As is done on a machine whose time passes by itself, after a pause and where a budget steers."""
+    backend = machine()
+    (backing,) = add_process(backend, [0, 2, 0, 0] * 100)
+    recorder = Recorder.open(backend)
+    number = finish(new_job(backend, recorder, batch_pages=100), backend).number
+    plan = plan_undo(backend, undoing := Undoing(recorder.journal, recorder.journal.job(number)))
+    chooser = choose_to_undo(undoing)(backend, backend.hold(plan.process), plan, None)
+    chosen: list[int] = []
+    while not chooser.place.exhausted:
+        before = chooser.place
+        chooser.next_batch(batch_pages)
+        chooser.place = before
+        batch = chooser.next_batch(batch_pages // 2)
+        chosen += batch.address.tolist()
+    assert sorted(chosen) == [START + page * PAGE for page in range(len(backing.node))]
 
 
 def test_a_later_job_is_told() -> None:
