@@ -166,12 +166,13 @@ class Bridge:
         """The latest answer to ``ask_plans``."""
         return self._planner.plans
 
-    def ask_plans(self, wanted: tuple[Wanted, ...]) -> int:
+    def ask_plans(self, wanted: tuple[Wanted, ...], *, fresh: bool = True) -> int:
         """Work out plans; the number that ``plans`` will carry when they are ready. Only the latest is worked out.
 
         :param wanted: requests, or numbers of jobs to take back
+        :param fresh: look at everything anew
         """
-        return self._planner.ask(wanted)
+        return self._planner.ask(wanted, fresh=fresh)
 
     # Jobs
 

@@ -30,6 +30,7 @@ def _scrolling(dialog: str) -> tuple[Action, ...]:
 PLAN_ACTIONS: tuple[Action, ...] = (
     *_fields("plan"),
     *_scrolling("plan"),
+    Action("plan-advanced", "a", "advanced", "more", "critical, reserve, calls and threads; and back", "plan"),
     Action("plan-run", "y", "accept", "run", "run the job; warnings are accepted", "plan", "run"),
     Action("plan-hold", "s", "accept", "queue held", "queue the job, held", "plan", "hold"),
     Action("plan-leave", "escape,q", "leave", "back", "back, nothing is moved", "plan"),

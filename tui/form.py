@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from numamig.migrate.request import DEFAULT_BATCH_PAGES, Request, Retry, RetryMode
+from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
 from numamig.model.topology import Topology
 from tui.choice import Target, preset_node
 from tui.present import duration_text, retry_text, short_size
@@ -14,18 +14,43 @@ from tui.ramps import digit
 
 T = TypeVar("T")
 
-__all__ = ["BATCHES", "BUDGETS", "FIELDS", "HOME", "RATES", "Form", "beside", "budget_text", "first_form", "rate_text"]
+__all__ = [
+    "ADVANCED",
+    "BATCHES",
+    "BUDGETS",
+    "FIELDS",
+    "HOME",
+    "RATES",
+    "Form",
+    "beside",
+    "budget_text",
+    "first_form",
+    "rate_text",
+]
 
 FIELDS = ("To", "From", "Batch", "Budget", "Rate", "Retry", "Shared")
+ADVANCED = ("Critical", "Reserve", "Calls", "Threads")
+"""Shown in the place of the others: a small terminal has no room for both."""
 HOME = -1
 """As a target: each process's own home."""
 BATCHES = tuple(1 << power for power in range(6, 17))
 BUDGETS: tuple[int | None, ...] = (*(times * 100_000 for times in (5, 10, 20, 50, 100, 200, 500, 1000)), None)
 """Of a call, in ns; None: none is wanted."""
-RATES: tuple[int | None, ...] = (*(1 << power for power in range(23, 33)), None)
+RATES: tuple[int | None, ...] = (*(1 << power for power in range(18, 33)), None)
 """Bytes per second; None: no limit."""
 DEFAULT_RETRY = Retry()
-RETRIES = (Retry(RetryMode.NEVER), *(Retry(RetryMode.BOUNDED, passes) for passes in (2, 3, 5)))
+RETRIES = (
+    Retry(RetryMode.NEVER),
+    *(Retry(RetryMode.BOUNDED, passes) for passes in (2, 3, 5)),
+    Retry(RetryMode.UNTIL),
+)
+DEADLINES = tuple(seconds * 10**9 for seconds in (5, 10, 30, 60, 120, 300, 600, 1800, 3600))
+"""Of a retry until, in ns."""
+RESERVES: tuple[int | None, ...] = (None, 0, *(1 << power for power in range(26, 35)))
+"""Bytes to leave free on the target; None: its watermark and a part of it."""
+CALLS: tuple[int | None, ...] = (10, 20, 50, 100, MOST_CALLS, 500, 1000, None)
+"""Per second, at most; None: no limit."""
+THREADS = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +70,67 @@ class Form:
     budget_ns: int | None = None
     rate: int | None = None
     retry: Retry = DEFAULT_RETRY
+    deadline_ns: int = DEFAULT_RETRY.deadline_ns
     shared: bool = False
+    critical: bool = False
+    reserve_bytes: int | None = None
+    most_calls: int | None = MOST_CALLS
+    threads: int = 1
+    advanced: bool = False
+    """Whether those fields are shown that are seldom needed."""
     field: int = 0
     """Under the cursor."""
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Those that are shown."""
+        if self.advanced:
+            return ADVANCED
+        if self.retry.mode is not RetryMode.UNTIL:
+            return FIELDS
+        return (*FIELDS[:-1], "Deadline", FIELDS[-1])
+
+    @property
+    def advanced_set(self) -> int:
+        """How many of the fields that are seldom needed are not as they were."""
+        values = self.critical, self.reserve_bytes, self.most_calls, self.threads
+        return sum(value != default for value, default in zip(values, (False, None, MOST_CALLS, 1), strict=True))
+
+    def turned(self) -> Form:
+        """With the other fields."""
+        return replace(self, advanced=not self.advanced, field=0)
+
     def with_field(self, way: int) -> Form:
-        return replace(self, field=(self.field + way) % len(FIELDS))
+        return replace(self, field=(self.field + way) % len(self.fields))
 
     def with_value(self, way: int) -> Form:
         """The next or previous value of the field under the cursor; the ends do not meet."""
-        if self.field == 0:
-            return self.with_target(_next(self._targets, self.to, way))
-        if self.field == 1:
-            return replace(self, source=_next(self._sources, self.source, way))
-        if self.field == 2:
-            return replace(self, batch_pages=_next(BATCHES, self.batch_pages, way))
-        if self.field == 3:
-            return replace(self, budget_ns=_next(BUDGETS, self.budget_ns, way))
-        if self.field == 4:
-            return replace(self, rate=_next(RATES, self.rate, way))
-        if self.field == 5:
-            return replace(self, retry=_next(RETRIES, self.retry, way))
+        return self._stepped(self.fields[self.field], way)
+
+    def _stepped(self, name: str, way: int) -> Form:
+        match name:
+            case "To":
+                return self.with_target(_next(self._targets, self.to, way))
+            case "From":
+                return replace(self, source=_next(self._sources, self.source, way))
+            case "Batch":
+                return replace(self, batch_pages=_next(BATCHES, self.batch_pages, way))
+            case "Budget":
+                return replace(self, budget_ns=_next(BUDGETS, self.budget_ns, way))
+            case "Rate":
+                return replace(self, rate=_next(RATES, self.rate, way))
+            case "Retry":
+                return replace(self, retry=_next(RETRIES, self.retry, way))
+            case "Deadline":
+                return replace(self, deadline_ns=_next(DEADLINES, self.deadline_ns, way))
+            case "Critical":
+                return replace(self, critical=_next((False, True), self.critical, way))
+            case "Reserve":
+                return replace(self, reserve_bytes=_next(RESERVES, self.reserve_bytes, way))
+            case "Calls":
+                return replace(self, most_calls=_next(CALLS, self.most_calls, way))
+            case "Threads":
+                return replace(self, threads=_next(THREADS, self.threads, way))
         return replace(self, shared=_next((False, True), self.shared, way))
 
     def with_target(self, node: int) -> Form:
@@ -82,29 +147,42 @@ class Form:
     def _sources(self) -> tuple[int | None, ...]:
         return (None, *(node for node in self.nodes if node != self.to))
 
-    def value(self, field: int) -> str:
+    def value(self, name: str) -> str:
         """As it is written in the dialog."""
-        if field == 0:
-            return "home of each" if self.to == HOME else f"node {digit(self.to)}"
-        if field == 1:
-            return "all others" if self.source is None else f"node {digit(self.source)}"
-        if field == 2:
-            return f"{self.batch_pages} pages = {short_size(self.batch_pages * self.page_size)}"
-        if field == 3:
-            return budget_text(self.budget_ns)
-        if field == 4:
-            return rate_text(self.rate)
-        if field == 5:
-            return retry_text(self.retry)
+        match name:
+            case "To":
+                return "home of each" if self.to == HOME else f"node {digit(self.to)}"
+            case "From":
+                return "all others" if self.source is None else f"node {digit(self.source)}"
+            case "Batch":
+                return f"{self.batch_pages} pages = {short_size(self.batch_pages * self.page_size)}"
+            case "Budget":
+                return budget_text(self.budget_ns)
+            case "Rate":
+                return rate_text(self.rate)
+            case "Retry":
+                return "until none is busy" if self.retry.mode is RetryMode.UNTIL else retry_text(self.retry)
+            case "Deadline":
+                return f"{duration_text(self.deadline_ns)} after its first step"
+            case "Critical":
+                return "also init, own shells, real-time, guests" if self.critical else "leave such processes alone"
+            case "Reserve":
+                return reserve_text(self.reserve_bytes)
+            case "Calls":
+                return "no limit" if self.most_calls is None else f"{self.most_calls} a second at most"
+            case "Threads":
+                return f"{self.threads} calls at the same time" if self.threads > 1 else "one call at a time"
         return "move, with all who map them" if self.shared else "leave"
 
-    def ends(self, field: int) -> tuple[bool, bool]:
+    def ends(self, name: str) -> tuple[bool, bool]:
         """Whether there are values before, and after."""
-        before, after = replace(self, field=field).with_value(-1), replace(self, field=field).with_value(1)
-        return before.value(field) != self.value(field), after.value(field) != self.value(field)
+        before, after = self._stepped(name, -1), self._stepped(name, 1)
+        return before.value(name) != self.value(name), after.value(name) != self.value(name)
 
     def requests(self) -> tuple[Request, ...]:
         """One for each target; what it is asked to come from is never where it goes."""
+        until = self.retry.mode is RetryMode.UNTIL
+        retry = replace(self.retry, deadline_ns=self.deadline_ns) if until else self.retry
         requests = []
         for target, preset in zip(self.targets, self.presets, strict=True):
             to = preset if self.to == HOME else self.to
@@ -118,7 +196,11 @@ class Form:
                     batch_pages=self.batch_pages,
                     budget_ns=self.budget_ns,
                     rate=self.rate,
-                    retry=self.retry,
+                    retry=retry,
+                    most_calls=self.most_calls,
+                    reserve_bytes=self.reserve_bytes,
+                    critical=self.critical,
+                    threads=self.threads,
                 )
             )
         return tuple(requests)
@@ -147,6 +229,13 @@ def budget_text(budget_ns: int | None) -> str:
 def rate_text(rate: int | None) -> str:
     """``64M/s``."""
     return "no limit" if rate is None else f"{short_size(rate)}/s at most"
+
+
+def reserve_text(reserve_bytes: int | None) -> str:
+    """``256M free on the target``."""
+    if reserve_bytes is None:
+        return "its high watermark, and 5% or 256M"
+    return f"{short_size(reserve_bytes)} free on the target" if reserve_bytes else "nothing: fill the target"
 
 
 def first_form(targets: tuple[Target, ...], topology: Topology) -> Form:

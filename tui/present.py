@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len, set_cell_size
 
 from numamig.migrate.plan import Plan
-from numamig.migrate.request import DEFAULT_BATCH_PAGES, Request, Retry, RetryMode
+from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.nodeset import format_nodeset
 from numamig.model.outcome import Outcome
@@ -113,6 +113,9 @@ def sources_of(plan: Plan) -> str:
 
 
 def retry_text(retry: Retry) -> str:
+    """``never``, ``3 passes``, ``until 60 s``."""
+    if retry.mode is RetryMode.UNTIL:
+        return f"until {duration_text(retry.deadline_ns)}"
     return "never" if retry.mode is RetryMode.NEVER else f"{retry.passes} passes"
 
 
@@ -138,19 +141,50 @@ def command_line(request: Request, *, simulated: bool) -> str:
     words += ["--to", str(request.target)]
     for start, end in request.within or ():
         words += ["--address", f"{start:#x}-{end:#x}"]
+    if request.kinds:
+        words += ["--kind", ",".join(sorted(kind.value for kind in request.kinds))]
     if request.shared:
         words.append("--shared")
     if request.batch_pages != DEFAULT_BATCH_PAGES:
         words += ["--pages", str(request.batch_pages)]
+    if request.threads != 1:
+        words += ["--threads", str(request.threads)]
     if request.budget_ns is not None:
-        words += ["--budget", f"{request.budget_ns // 1000}us"]
+        words += ["--budget", _duration_word(request.budget_ns)]
     if request.rate is not None:
-        words += ["--rate", f"{request.rate >> 20}MiB/s"]
-    if request.retry.mode is RetryMode.NEVER:
-        words += ["--retry", "never"]
-    elif request.retry.passes != Retry().passes:
-        words += ["--retry", "bounded", "--passes", str(request.retry.passes)]
-    return " ".join(words)
+        words += ["--rate", f"{_size_word(request.rate)}/s"]
+    if request.most_calls != MOST_CALLS:
+        words += ["--calls", "none" if request.most_calls is None else str(request.most_calls)]
+    if request.reserve_bytes is not None:
+        words += ["--reserve", _size_word(request.reserve_bytes)]
+    if request.critical:
+        words.append("--critical")
+    return " ".join([*words, *_retry_words(request.retry)])
+
+
+def _retry_words(retry: Retry) -> list[str]:
+    if retry.mode is RetryMode.UNTIL:
+        usual = retry.deadline_ns == Retry().deadline_ns
+        return ["--retry", "until", *([] if usual else ["--deadline", _duration_word(retry.deadline_ns)])]
+    if retry.mode is RetryMode.NEVER:
+        return ["--retry", "never"]
+    return [] if retry.passes == Retry().passes else ["--retry", "bounded", "--passes", str(retry.passes)]
+
+
+def _size_word(count: int) -> str:
+    """Exactly so many bytes, as a command takes them."""
+    for unit, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count and count % scale == 0:
+            return f"{count // scale}{unit}"
+    return f"{count}B"
+
+
+def _duration_word(duration_ns: int) -> str:
+    """Exactly so long, as a command takes it."""
+    for unit, scale in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
+        if duration_ns % scale == 0:
+            return f"{duration_ns // scale}{unit}"
+    return f"{duration_ns}ns"
 
 
 def outcome_texts(job: JobSnapshot) -> list[str]:

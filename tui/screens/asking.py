@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from textual.timer import Timer
+
 from numamig.errors import NumamigError
 from numamig.migrate.plan import Plan
 from tui.bridge import Bridge
@@ -16,6 +18,9 @@ __all__ = ["Asking"]
 
 _CHANGE = 0.02
 """A plan that differs by more than this from the one that was shown is shown again."""
+_REST_S = 0.3
+"""Fields rest for so long before a plan is asked for: keys come in runs."""
+_NOT_ASKED = -1
 _BLOCKED = "it cannot work: see what is marked"
 
 Result = TypeVar("Result")
@@ -32,7 +37,8 @@ class Asking(Dialog[Result | None]):
         self.note = ""
         self.top = 0
         """How far findings are scrolled."""
-        self._asked = 0
+        self._asked = _NOT_ASKED
+        self._resting: Timer | None = None
         self._accepting: str | None = None
 
     def wanted(self) -> tuple[Wanted, ...]:
@@ -48,7 +54,8 @@ class Asking(Dialog[Result | None]):
         raise NotImplementedError
 
     def on_mount(self) -> None:
-        self.ask()
+        self._asked = self._ask(fresh=True)
+        self.draw()
         self.set_interval(1 / 20, self._poll)
 
     def on_resize(self) -> None:
@@ -61,7 +68,7 @@ class Asking(Dialog[Result | None]):
             self.draw()
             return
         self._accepting = how
-        self._asked = self._ask()
+        self._asked = self._ask(fresh=True)
 
     def action_scroll(self, way: int) -> None:
         self.top = max(0, self.top + way * 3)
@@ -71,13 +78,23 @@ class Asking(Dialog[Result | None]):
         self.dismiss(None)
 
     def ask(self) -> None:
-        """Something else is asked."""
+        """Something else is asked; it is worked out when keys rest."""
         self._accepting, self.note, self.shown, self.top = None, "", None, 0
-        self._asked = self._ask()
+        self._asked = _NOT_ASKED
+        self._rest_no_more()
+        self._resting = self.set_timer(_REST_S, self._rested)
         self.draw()
 
-    def _ask(self) -> int:
-        return self.bridge.ask_plans(self.wanted())
+    def _rested(self) -> None:
+        self._asked = self._ask(fresh=False)
+
+    def _rest_no_more(self) -> None:
+        if self._resting is not None:
+            self._resting.stop()
+
+    def _ask(self, *, fresh: bool) -> int:
+        self._rest_no_more()
+        return self.bridge.ask_plans(self.wanted(), fresh=fresh)
 
     def _poll(self) -> None:
         ready = self.bridge.plans

@@ -50,6 +50,10 @@ class PlanDialog(Asking[Accepted]):
     def action_node(self, node: int) -> None:
         self._change(self.form.with_target(node))
 
+    def action_advanced(self) -> None:
+        self.form = self.form.turned()
+        self.draw()
+
     def _change(self, form: Form) -> None:
         if form != self.form:
             self.form = form

@@ -7,7 +7,7 @@ from numamig.errors import NumamigError
 from numamig.migrate.plan import Plan
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.topology import Topology
-from tui.form import FIELDS, HOME, Form
+from tui.form import HOME, Form
 from tui.look import Look, Spans
 from tui.present import command_line, remote_text, short_size, size_text
 from tui.screens.findinglines import blocked_by, finding_lines, fitted, key_line, plans_in, time_line
@@ -33,15 +33,21 @@ def plan_lines(
     width, most = room
     plans = plans_in(results)
     what: Spans = [*machine_spans(look, capabilities), ("  ", look.plain), *_pages(look, plans, results is None)]
-    head = [_what(look, form), what, [], *(_field(look, form, number) for number in range(len(FIELDS))), []]
+    head = [_what(look, form), what, [], *(_field(look, form, number) for number in range(len(form.fields))), []]
     head += [*_bars(look, form, plans, width), *_rooms(look, plans, topology), time_line(look, plans), []]
     command = command_line(form.requests()[0], simulated=capabilities.simulated)
     more = f"  and {len(form.targets) - 1} more" if len(form.targets) > 1 else ""
     act: Spans = [(" $ ", look.bold), (look.fit(command, width - 4 - len(more)).rstrip() + more, look.label)]
     run = [] if blocked_by(results) else [("y", "run"), ("s", "queue held")]
-    keys = [*run, ("esc", "back"), ("j k", "field"), ("h l", "value"), ("0-9", "node")]
+    keys = [*run, ("esc", "back"), ("j k", "field"), ("h l", "value"), ("a", _turn(form)), ("0-9", "node")]
     foot = [[], act, key_line(look, width, keys, note)]
     return fitted(look, head, finding_lines(look, results, width), foot, most, top)
+
+
+def _turn(form: Form) -> str:
+    """What is behind the key for the other fields."""
+    count = f" ({form.advanced_set} set)" if form.advanced_set and not form.advanced else ""
+    return f"{'less' if form.advanced else 'more'}{count}"
 
 
 def _what(look: Look, form: Form) -> Spans:
@@ -66,8 +72,9 @@ def _pages(look: Look, plans: tuple[Plan, ...], waiting: bool) -> Spans:
 
 
 def _field(look: Look, form: Form, number: int) -> Spans:
-    value: Spans | None = [("node ", look.plain), look.chip(form.to)] if number == 0 and form.to != HOME else None
-    return field_line(look, FIELDS[number], value or form.value(number), form.ends(number), here=number == form.field)
+    name = form.fields[number]
+    value: Spans | None = [("node ", look.plain), look.chip(form.to)] if name == "To" and form.to != HOME else None
+    return field_line(look, name, value or form.value(name), form.ends(name), here=number == form.field)
 
 
 def field_line(look: Look, name: str, value: str | Spans, ends: tuple[bool, bool], *, here: bool) -> Spans:
