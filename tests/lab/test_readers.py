@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 
 from numamig.backends.linux.backend import LinuxBackend
+from numamig.backends.linux.calibration import table_agrees
 from numamig.backends.linux.frame_reader import FrameReader
-from numamig.backends.linux.frames import UNCLEAR, FrameTable
+from numamig.backends.linux.frames import UNCLEAR, FrameTable, read_frame_table
 from numamig.backends.linux.maps import parse_spans, read_maps
 from numamig.backends.linux.ownpages import learn_zero_frames
 from numamig.backends.linux.pagemap import Pagemap
@@ -158,6 +160,17 @@ def test_every_reader_tells_what_numa_maps_does(backend: LinuxBackend, child: in
     huge = seen["frames"][seen["frames"].page_size == HUGE]
     assert set(huge.node.tolist()) == set(NODES)
     assert int(huge.count.sum()) >= 3 * 4 + 3 * 2
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_a_table_that_takes_a_node_for_another_is_not_believed(backend: LinuxBackend, node: int) -> None:
+    """Also a node on which we have nothing."""
+    zero = learn_zero_frames(backend.proc_root, HUGE)
+    right = read_frame_table(backend.sys_root, backend.proc_root, PAGE)
+    wrong = replace(right, nodes=np.where(right.nodes == node, (node + 1) % 3, right.nodes).astype(np.int16))
+    assert [
+        table_agrees(table, zero, backend.proc_root, backend.readers.ask, PAGE, HUGE, NODES) for table in (right, wrong)
+    ] == [True, False]
 
 
 def test_estimates_agree_with_what_is_counted(backend: LinuxBackend, child: int) -> None:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from numamig.backends.linux.calibration import table_agrees
 from numamig.backends.linux.frame_reader import FrameReader, PageFlags
-from numamig.backends.linux.frames import UNCLEAR, FrameTable, read_frame_table
-from numamig.backends.linux.hugetlb import HugetlbSizes
-from numamig.backends.linux.looks import cut_into_chunks, plan_looks
-from numamig.backends.linux.maps import parse_spans, read_maps
-from numamig.backends.linux.ownpages import ZeroFrames, learn_zero_frames, private_pages, sees_frames
-from numamig.backends.linux.pagemap import PFN_MASK, Pagemap
+from numamig.backends.linux.frames import FrameTable, read_frame_table
+from numamig.backends.linux.ownpages import ZeroFrames, learn_zero_frames, sees_frames
 from numamig.backends.linux.pagereaders import Ask, KeyReader
 from numamig.backends.linux.query_reader import QueryReader
+from numamig.backends.linux.sysfs import NODES, read_list
 from numamig.clock import Clock
 
-__all__ = ["Readers", "table_agrees"]
+__all__ = ["Readers"]
 
 _TABLE_KEEPS_NS = 30 * 10**9  # memory blocks are switched on and off by operators and hypervisors, not by programs
-_CHUNKS, _PAGES_OF_A_CHUNK = 8, 128
 
 
 class Readers:
@@ -74,42 +70,9 @@ class Readers:
         if self._table and np.array_equal(table.nodes, self._table.nodes) and table.spans == self._table.spans:
             return
         self._table = table
-        agrees = table_agrees(table, self._zero, self._proc_root, self.ask, self._page_size, self._huge_page_size)
+        nodes = read_list(self._sys_root / NODES / "has_memory") or ()
+        sizes = self._page_size, self._huge_page_size
+        agrees = table_agrees(table, self._zero, self._proc_root, self.ask, *sizes, nodes)
         self._frame_reader = (
             FrameReader(table, self._zero, self.page_flags, self.ask, self._huge_page_size) if agrees else None
         )
-
-
-def table_agrees(
-    table: FrameTable, zero: ZeroFrames, proc_root: Path, ask: Ask, page_size: int, huge_page_size: int
-) -> bool:
-    """Whether the table says of some hundreds of our own pages what move_pages says: of the libraries, spread over
-    all nodes like any file, as well as of fresh memory."""
-    me = os.getpid()
-    compared = 0
-    with private_pages(_PAGES_OF_A_CHUNK * page_size) as fresh:
-        fresh.bytes_[::page_size] = 1
-        spans = parse_spans(read_maps(proc_root, me), HugetlbSizes(), page_size)
-        looks = plan_looks(spans, [(0, 1 << 62)], page_size, huge_page_size)
-        looks = [look for look in looks if look.slot_bytes == page_size]
-        with Pagemap(proc_root, me, page_size) as pagemap:
-            for nth, chunk in enumerate(cut_into_chunks(looks, huge_page_size, pagemap.next_present)):
-                if nth == _CHUNKS:
-                    break
-                before, after = np.zeros((2, chunk.slots), np.uint64)
-                pagemap.read(chunk, before)
-                slots = np.flatnonzero(before.view(np.int64) < 0)
-                slots = slots[:: max(1, len(slots) // _PAGES_OF_A_CHUNK)]
-                answer = ask(me, chunk.addresses(slots))
-                if answer.returned < 0:
-                    return True  # it may not be called here: then nothing says that the table is wrong
-                pagemap.read(chunk, after)
-                frames = before[slots] & PFN_MASK
-                nodes = table.nodes_of(frames)
-                # A page that moved while we looked says nothing, nor does one that the table leaves to others.
-                tells = (frames == after[slots] & PFN_MASK) & ~zero.within(frames) & (nodes != UNCLEAR)
-                tells &= answer.status >= 0
-                if not np.array_equal(nodes[tells], answer.status[tells]):
-                    return False
-                compared += int(tells.sum())
-    return compared > 0

@@ -1,4 +1,4 @@
-"""move_pages(2), by number, and process_vm_readv(2): where numamig calls into the kernel other than through files.
+"""move_pages(2) and mbind(2), by number, and process_vm_readv(2): calls into the kernel other than through files.
 
 Nothing here interprets an answer. Source: move_pages(2), mm/migrate.c; numbers from arch/*/entry/syscalls and
 include/uapi/asm-generic/unistd.h; process_vm_readv(2), mm/process_vm_access.c.
@@ -19,10 +19,12 @@ from numamig.backends.linux._ffi import ffi as _untyped_ffi
 from numamig.errors import RefusedError
 
 __all__ = [
+    "MBIND_NUMBERS",
     "MOVE_PAGES_NUMBERS",
     "SET_MEMPOLICY_NUMBERS",
     "allocate_locally",
     "move_pages",
+    "prefer_node",
     "read_a_byte_of_each",
     "syscall_number",
 ]
@@ -52,6 +54,7 @@ class _Ffi(Protocol):
     def errno(self) -> int: ...
     def dlopen(self, name: str | None, /) -> Any: ...
     def from_buffer(self, buffer: Any, /) -> Any: ...
+    def cast(self, kind: str, value: int, /) -> Any: ...
 
 
 _ffi = cast(_Ffi, _untyped_ffi)
@@ -84,7 +87,17 @@ SET_MEMPOLICY_NUMBERS = {
     "s390x": 270,
 }
 """The same for set_mempolicy."""
-_MPOL_LOCAL = 4
+MBIND_NUMBERS = {
+    "x86_64": 237,
+    "aarch64": 235,
+    "riscv64": 235,
+    "loongarch64": 235,
+    "ppc64le": 259,
+    "s390x": 268,
+}
+"""The same for mbind."""
+_MPOL_PREFERRED, _MPOL_LOCAL = 1, 4
+_MASK_WORDS = 16  # 1,024 nodes: as many as a kernel can be built for
 
 
 def allocate_locally() -> bool:
@@ -95,6 +108,21 @@ def allocate_locally() -> bool:
     """
     number = SET_MEMPOLICY_NUMBERS.get(platform.machine())
     return number is not None and _libc.syscall(number, _MPOL_LOCAL, 0, _ffi.NULL, _ffi.NULL, _ffi.NULL, 0) == 0
+
+
+def prefer_node(address: int, size_bytes: int, node: int) -> bool:
+    """Have memory of our own that is not there yet come from a node, where it has some free; whether that worked.
+
+    Source: mbind(2), MPOL_PREFERRED: where there is none, it comes from elsewhere, and nobody is killed for it.
+    """
+    number = MBIND_NUMBERS.get(platform.machine())
+    if number is None or not 0 <= node < 64 * _MASK_WORDS:
+        return False
+    mask = np.zeros(_MASK_WORDS, np.uint64)
+    mask[node // 64] = 1 << node % 64
+    # The kernel takes one off maxnode.
+    mode, bits = _ffi.cast("void *", _MPOL_PREFERRED), _ffi.cast("void *", 64 * _MASK_WORDS + 1)
+    return _libc.syscall(number, address, size_bytes, mode, _ffi.from_buffer(mask), bits, 0) == 0
 
 
 _number: int | None = None
