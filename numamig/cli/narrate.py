@@ -13,7 +13,7 @@ from numamig.migrate.ledger import LedgerRow
 from numamig.migrate.plan import Plan
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.finding import Finding, Severity
-from numamig.model.outcome import Outcome
+from numamig.model.outcome import NO_ACCESS, Outcome
 from numamig.text import plain
 from numamig.units import format_bytes, format_duration, format_percent, format_rate
 
@@ -26,24 +26,12 @@ __all__ = [
     "print_job",
     "print_plan",
     "print_stayed",
+    "print_stayed_in",
     "progress_bar",
 ]
 
 _SIGNS = {Severity.OK: "ok", Severity.WARNING: "warning", Severity.ERROR: "error"}
 _COLOURS = {Severity.OK: None, Severity.WARNING: "yellow", Severity.ERROR: "magenta"}
-_WHY = {
-    Outcome.BUSY: "held or locked by somebody: again later",
-    Outcome.SHARED: "other processes map them: --shared moves them too",
-    Outcome.ABSENT: "swapped out or discarded meanwhile",
-    Outcome.UNMAPPED: "unmapped meanwhile",
-    Outcome.HINTED: "marked by NUMA balancing; clearing marks takes CAP_SYS_PTRACE, and no userfaultfd open",
-    Outcome.NO_ROOM: "the target is full",
-    Outcome.REFUSED: "the kernel refused: cpuset, rights or node",
-    Outcome.GONE: "the process ended",
-    Outcome.NOT_TRIED: "the job ended before their turn",
-}
-
-_NO_ACCESS = "may not be accessed (PROT_NONE), which this kernel does not see: they stay; newer ones (6.12) move them"
 
 
 def narrate(line: str, *, newline: bool = True) -> None:
@@ -108,21 +96,28 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[JobSnapshot], None]]:
         yield show
 
 
-def print_stayed(plan: Plan, ledger: Sequence[LedgerRow], most: int = 8) -> None:
+def print_stayed(plan: Plan, ledger: Sequence[LedgerRow]) -> None:
     """Where what stayed is, by region: the largest parts, on stdout."""
+    places = [(start, region.label) for region, (start, _) in zip(plan.selected, plan.ranges, strict=True)]
+    stayed = {row.region for row in ledger if row.outcome not in (Outcome.MOVED, Outcome.ALREADY_THERE)}
+    if plan.regions > 1 or len(stayed) > 1:
+        print_stayed_in(places, plan.page_size, ledger)
+
+
+def print_stayed_in(
+    places: Sequence[tuple[int, str]], page_size: int, ledger: Sequence[LedgerRow], most: int = 8
+) -> None:
+    """The same, of regions that begin at an address and are called something."""
     stayed: dict[tuple[int, Outcome], int] = {}
     for row in ledger:
         if row.outcome not in (Outcome.MOVED, Outcome.ALREADY_THERE):
             stayed[row.region, row.outcome] = stayed.get((row.region, row.outcome), 0) + row.pages
     parts = sorted(stayed.items(), key=lambda part: -part[1])
-    if len({region for region, _ in stayed}) < 2 and plan.regions < 2:
-        return
     if parts:
         click.echo("  what stayed, by region:")
     for (region, outcome), pages in parts[:most]:
-        known = 0 <= region < len(plan.selected)
-        where = f"{plan.ranges[region][0]:x} {plain(plan.selected[region].label)}" if known else "somewhere"
-        click.echo(f"    {outcome.words:<12} {pages:>12,} pages {format_bytes(pages * plan.page_size):>8}  in {where}")
+        where = f"{places[region][0]:x} {plain(places[region][1])}" if 0 <= region < len(places) else "somewhere"
+        click.echo(f"    {outcome.words:<12} {pages:>12,} pages {format_bytes(pages * page_size):>8}  in {where}")
     if len(parts) > most:
         rest = sum(pages for _, pages in parts[most:])
         click.echo(f"    {'…':<12} {rest:>12,} pages in {len(parts) - most} further parts; --json has them all")
@@ -131,11 +126,11 @@ def print_stayed(plan: Plan, ledger: Sequence[LedgerRow], most: int = 8) -> None
 def _why(outcome: Outcome, plan: Plan, ledger: Sequence[LedgerRow]) -> str:
     """What it means; for pages that the kernel hides, by the permissions of the regions that they are in."""
     if outcome is not Outcome.HINTED:
-        return _WHY.get(outcome, "")
+        return outcome.reason
     regions = {row.region for row in ledger if row.outcome is outcome}
     closed = {n for n in regions if 0 <= n < len(plan.selected) and plan.selected[n].permissions.startswith("---")}
-    said = [_NO_ACCESS] if closed else []
-    return "; others ".join(said if closed and closed == regions else [*said, _WHY[outcome]])
+    said = [": ".join(NO_ACCESS)] if closed else []
+    return "; others ".join(said if closed and closed == regions else [*said, outcome.reason])
 
 
 def print_job(job: JobSnapshot, ledger: Sequence[LedgerRow] = ()) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from numamig.migrate.batch import Even
 from numamig.migrate.left import LeftPages
 from numamig.migrate.plan import Plan
-from numamig.model.outcome import Outcome, OutcomeCounts
+from numamig.model.outcome import NO_ACCESS, Outcome, OutcomeCounts
 from numamig.model.pages import UNKNOWN_NODE
 
 __all__ = ["UNKNOWN_REGION", "Ledger", "LedgerRow", "Settled", "settled_as"]
@@ -66,15 +66,30 @@ class LedgerRow(NamedTuple):
 
     def as_dict(self, plan: Plan) -> dict[str, object]:
         """What ``--json`` prints of it."""
-        known = 0 <= self.region < len(plan.selected)
+        if not 0 <= self.region < len(plan.selected):
+            return self.told(None, None, plan.page_size, closed=False)
+        region = plan.selected[self.region]
+        closed = region.permissions.startswith("---")
+        return self.told(plan.ranges[self.region][0], region.label, plan.page_size, closed=closed)
+
+    def told(self, start: int | None, region: str | None, page_size: int, *, closed: bool | None) -> dict[str, object]:
+        """The same, of a region that begins there and is called that.
+
+        :param closed: nobody may access it; None where that is not known
+        """
+        why, helps = self.outcome.why, self.outcome.help
+        if self.outcome is Outcome.HINTED and closed is not False:
+            why, helps = NO_ACCESS if closed else (f"{why}, or {NO_ACCESS[0]}", helps)
         return {
-            "start": plan.ranges[self.region][0] if known else None,
-            "region": plan.selected[self.region].label if known else None,
+            "start": start,
+            "region": region,
             "from": None if self.source == UNKNOWN_NODE else self.source,
             "to": self.target,
             "outcome": self.outcome.key,
             "pages": self.pages,
-            "bytes": self.pages * plan.page_size,
+            "bytes": self.pages * page_size,
+            "why": why or None,
+            "help": helps or None,
         }
 
 

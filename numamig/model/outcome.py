@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Outcome", "OutcomeCounts"]
+__all__ = ["NO_ACCESS", "Outcome", "OutcomeCounts"]
 
 
 class Outcome(IntEnum):
@@ -48,6 +48,41 @@ class Outcome(IntEnum):
         """As people read it: "already there"."""
         return self.key.replace("_", " ")
 
+    @property
+    def why(self) -> str:
+        """Why a page stayed; "" where it is on the target."""
+        return _WHY_AND_HELP.get(self, ("", ""))[0]
+
+    @property
+    def help(self) -> str:
+        """What would move it yet; "" where nothing would."""
+        return _WHY_AND_HELP.get(self, ("", ""))[1]
+
+    @property
+    def reason(self) -> str:
+        """Both, in a line."""
+        return ": ".join(part for part in (self.why, self.help) if part)
+
+
+_WHY_AND_HELP = {
+    Outcome.BUSY: ("held or locked by somebody", "again later"),
+    Outcome.SHARED: ("other processes map them", "--shared moves them too"),
+    Outcome.ABSENT: ("swapped out or discarded meanwhile", ""),
+    Outcome.UNMAPPED: ("unmapped meanwhile", ""),
+    Outcome.HINTED: (
+        "marked by NUMA balancing",
+        "clearing marks takes CAP_SYS_PTRACE, and no userfaultfd open",
+    ),
+    Outcome.NO_ROOM: ("the target is full", "free some memory there, or move to another node"),
+    Outcome.REFUSED: ("the kernel refused", "cpuset, rights or node"),
+    Outcome.GONE: ("the process ended", ""),
+    Outcome.NOT_TRIED: ("the job ended before their turn", "numamig resume goes on"),
+}
+NO_ACCESS = (
+    "may not be accessed (PROT_NONE), which this kernel does not see",
+    "they stay; newer ones (6.12) move them",
+)
+"""Why pages are called ``Outcome.HINTED`` in regions that nobody may access, and what would help."""
 
 _NO_PAGES = (0,) * len(Outcome)
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numamig.migrate.batch import Batch
+from numamig.migrate.batch import Batch, Even
 from numamig.migrate.left import LeftPages
 
-__all__ = ["Intended", "pack_batch", "pack_left", "unpack_batch", "unpack_left"]
+__all__ = ["Intended", "pack_batch", "pack_left", "unpack_batch", "unpack_even", "unpack_left"]
 
 _RUNS, _BITS = 0, 1
 _RUN = np.dtype([("start", "<u8"), ("folios", "<u4"), ("page_size", "<u4"), ("source", "<i2"), ("target", "<i2")])
@@ -133,6 +133,14 @@ def unpack_batch(packed: bytes) -> Intended:
         parts.append(Intended(start + place * np.uint64(page_size), *alike, np.full(len(place), target, np.int32)))
     order = np.argsort(np.concatenate([part.address for part in parts]), kind="stable")
     return Intended(*(np.concatenate(each)[order] for each in zip(*parts, strict=True)))
+
+
+def unpack_even(packed: bytes) -> Even | None:
+    """The same of a batch that is one run of folios, at a fraction of the cost; None of others."""
+    if packed[0] != _RUNS or len(packed) != 1 + _RUN_OF.size:
+        return None
+    start, folios, page_size, source, target = _RUN_OF.unpack_from(packed, 1)
+    return Even(start, page_size, folios, source, target)
 
 
 def pack_left(left: LeftPages) -> bytes:

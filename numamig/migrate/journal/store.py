@@ -29,6 +29,7 @@ __all__ = ["BatchEntry", "JobEntry", "Journal"]
 _VERSION = 1
 _KEPT_S = 30 * 24 * 3600.0
 """Of jobs that ended, or that belong to another boot."""
+_TOGETHER = 1024  # batches
 _SCHEMA = """
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -221,6 +222,21 @@ class Journal:
                 "SELECT number, intended, left, pages FROM batch WHERE job = ? AND number = ?", (job, number)
             ).fetchone()
         return None if row is None else BatchEntry(*row)
+
+    def batches(self, job: int) -> Iterator[BatchEntry]:
+        """All of them in their order, some at a time: others may write in between."""
+        last = -1
+        while True:
+            with self._lock, self._errors():
+                rows = self._db.execute(
+                    "SELECT number, intended, left, pages FROM batch WHERE job = ? AND number > ?"
+                    " ORDER BY number LIMIT ?",
+                    (job, last, _TOGETHER),
+                ).fetchall()
+            yield from (BatchEntry(*row) for row in rows)
+            if len(rows) < _TOGETHER:
+                return
+            last = rows[-1][0]
 
     def set_left(self, job: int, number: int, left: bytes) -> None:
         """What was found out later about a batch without a result."""
