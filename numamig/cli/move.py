@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
-
 import click
 
-from numamig.cli.narrate import introduce, print_plan
-from numamig.cli.options import Shared, pace_option, print_json
+from numamig.cli.consent import Consent, consent_options
+from numamig.cli.options import Shared, pace_option
 from numamig.cli.options import command as numamig_command
+from numamig.cli.pacing import Pacing, pacing_options
 from numamig.cli.running import recording, run_and_tell
-from numamig.errors import ExitCode, RefusedError, UsageError
-from numamig.migrate.plan import Plan, plan_request
-from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
+from numamig.errors import UsageError
+from numamig.migrate.plan import plan_request
+from numamig.migrate.request import Request
 from numamig.model.nodeset import parse_nodeset
 from numamig.model.process import RegionKind
-from numamig.units import parse_address, parse_duration, parse_rate, parse_size
-
-if TYPE_CHECKING:
-    pass
+from numamig.units import parse_address
 
 __all__ = ["command"]
 
@@ -30,55 +25,25 @@ __all__ = ["command"]
     "--from", "source", metavar="NODES", default="all", show_default=True, help="Nodes to empty: 0, 0,2-5, all, !1."
 )
 @click.option("--to", "target", metavar="NODE", required=True, help="Node to fill.")
-@click.option("--address", metavar="0xSTART-0xEND", help="Only pages in this range.")
+@click.option(
+    "--address", "addresses", metavar="0xSTART-0xEND", multiple=True, help="Only pages in this range; may be repeated."
+)
 @click.option("--kind", metavar="KINDS", help="Only regions of these kinds: anon, heap, stack, file, shmem, hugetlb.")
 @click.option("--shared", "move_shared", is_flag=True, help="Move pages that other processes map too.")
-@click.option(
-    "--pages", type=click.IntRange(1, 1 << 20), default=DEFAULT_BATCH_PAGES, show_default=True, help="Pages in a call."
-)
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Calls at the same time.")
-@click.option("--budget", metavar="TIME", help="Steer the size of steps so that a call takes about this long: 5ms.")
-@click.option("--rate", metavar="RATE", help="Move at most this much: 200MiB/s.")
-@click.option(
-    "--calls", metavar="N", default=str(MOST_CALLS), show_default=True, help="Calls a second, at most; none: no limit."
-)
-@click.option("--reserve", metavar="SIZE", help="Keep this much of the target free.  [default: its watermark and 5%]")
-@click.option(
-    "--retry",
-    type=click.Choice([mode.value for mode in RetryMode]),
-    default="bounded",
-    show_default=True,
-    help="Busy pages.",
-)
-@click.option("--passes", type=click.IntRange(1, 100), default=3, show_default=True, help="Passes of a bounded retry.")
-@click.option("--deadline", metavar="TIME", help="When to give up with --retry until: 30s.  [default: 60s]")
-@click.option("--critical", is_flag=True, help="Also init, your own shell, real-time threads, guests, devices.")
+@pacing_options()
 @pace_option("max")
-@click.option("--dry-run", is_flag=True, help="Say what would be moved, and stop.")
-@click.option("--yes", is_flag=True, help="Accept warnings without asking.")
-@click.option("--strict", is_flag=True, help="Refuse to move where there are warnings.")
+@consent_options("what would be moved")
 def command(
     shared: Shared,
     pid: int,
     source: str,
     target: str,
-    address: str | None,
+    addresses: tuple[str, ...],
     kind: str | None,
     move_shared: bool,
-    pages: int,
-    threads: int,
-    budget: str | None,
-    rate: str | None,
-    calls: str,
-    reserve: str | None,
-    retry: str,
-    passes: int,
-    deadline: str | None,
-    critical: bool,
     speed: float | None,
-    dry_run: bool,
-    yes: bool,
-    strict: bool,
+    pacing: Pacing,
+    consent: Consent,
     as_json: bool,
 ) -> int:
     """Move pages of process PID to another node.
@@ -93,8 +58,6 @@ def command(
     Errors that are found before anything moves are never passed; warnings are asked about on a terminal.
     Exit code: 0 every chosen page is there, 1 some remain, 2 usage, 3 refused, 4 the process is gone.
     """
-    if yes and strict:
-        raise UsageError("--yes accepts warnings, --strict refuses them", hint="leave one of the two out")
     backend = shared.paced(speed).open()
     available = backend.topology().memory_nodes
     targets = parse_nodeset(target, available)
@@ -105,32 +68,16 @@ def command(
         target=targets[0],
         sources=None if source == "all" else parse_nodeset(source, available),
         kinds=_kinds(kind),
-        within=None if address is None else [parse_address(address)],
+        within=_within(addresses),
         shared=move_shared,
-        batch_pages=pages,
-        budget_ns=None if budget is None else parse_duration(budget),
-        rate=None if rate is None else parse_rate(rate),
-        retry=_retry(RetryMode(retry), passes, deadline),
-        most_calls=_calls(calls),
-        reserve_bytes=None if reserve is None else parse_size(reserve),
-        critical=critical,
-        threads=threads,
     )
-    plan = plan_request(backend, request)
-    if dry_run:
-        if as_json:
-            print_json(plan.as_dict())
-        else:
-            print_plan(plan)
-        return ExitCode.REFUSED if plan.errors or (strict and plan.warnings) else ExitCode.DONE
-    introduce(plan)
-    plan.demand_possible()
-    if strict:
-        _demand_no_warning(plan)
-    if plan.warnings and not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        click.confirm("Go on?", default=True, abort=True, err=True)
+    limits = pacing.limits
+    plan = plan_request(backend, pacing.of(request))
+    if (code := consent.only_told(plan, as_json=as_json)) is not None:
+        return code
+    consent.demand(plan)
     with recording(backend) as recorder:
-        return run_and_tell(backend, plan, recorder.begin(plan), as_json=as_json)
+        return run_and_tell(backend, plan, recorder.begin(plan), as_json=as_json, limits=limits)
 
 
 def _kinds(text: str | None) -> frozenset[RegionKind]:
@@ -142,30 +89,12 @@ def _kinds(text: str | None) -> frozenset[RegionKind]:
     return frozenset(RegionKind(word) for word in words)
 
 
-def _calls(text: str) -> int | None:
-    """Calls a second; None for no limit."""
-    if text.strip().lower() in ("none", "0"):
-        return None
-    if not (text.isascii() and text.isdecimal()):
-        raise UsageError(f"{text!r} is no number of calls", hint="calls a second, like 200, or none for no limit")
-    return int(text)
-
-
-def _retry(mode: RetryMode, passes: int, deadline: str | None) -> Retry:
-    if deadline is None:
-        return Retry(mode, passes)
-    if mode is not RetryMode.UNTIL:
-        raise UsageError(f"--deadline is for --retry until, not for --retry {mode.value}")
-    return Retry(mode, passes, deadline_ns=parse_duration(deadline))
-
-
-def _demand_no_warning(plan: Plan) -> None:
-    """
-    :raises RefusedError: there is one, and who knows how many more.
-    """
-    if plan.warnings:
-        first, others = plan.warnings[0], len(plan.warnings) - 1
-        more = f", and {others} more warning{'s' * (others > 1)}" if others else ""
-        raise RefusedError(
-            f"--strict: {first.check}: {first.reason}{more}", hint=first.remedy or None, pid=plan.request.pid
-        )
+def _within(addresses: tuple[str, ...]) -> list[tuple[int, int]] | None:
+    """What any of the ranges has, ascending; those that overlap or touch are one."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(map(parse_address, addresses)):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged or None

@@ -144,6 +144,10 @@ def print_job(job: JobSnapshot, ledger: Sequence[LedgerRow] = ()) -> None:
     rate = format_rate(job.pages_per_second * page)
     ended = "" if job.reason == "done" else f" · {job.reason}"
     click.echo(f"{name} ({job.plan.process.pid}) → node {job.request.target}{ended}")
+    if job.remedy:
+        click.echo(f"  {job.remedy}")
+    if job.budget_note:
+        click.echo(f"  budget: {job.budget_note}")
     for outcome, pages in job.outcomes.items():
         if pages or outcome is Outcome.MOVED:
             share = format_percent(pages, job.chosen)

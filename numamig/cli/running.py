@@ -14,6 +14,7 @@ from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate, print_job, print_stayed, progress_bar
 from numamig.cli.options import print_json
 from numamig.errors import ExitCode, RefusedError, TargetGone
+from numamig.migrate.breaker import Limits
 from numamig.migrate.chooser import ChoosesFor, choose_by_plan
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import JobRecord, Recorder
@@ -45,10 +46,16 @@ def recording(backend: Backend) -> Iterator[Recorder]:
 
 
 def run_and_tell(
-    backend: Backend, plan: Plan, record: JobRecord, *, as_json: bool, chooses: ChoosesFor = choose_by_plan
+    backend: Backend,
+    plan: Plan,
+    record: JobRecord,
+    *,
+    as_json: bool,
+    chooses: ChoosesFor = choose_by_plan,
+    limits: Limits = Limits(),
 ) -> ExitCode:
     """Run a job to its end; ctrl-c cancels it between two steps. What it came to goes to stdout."""
-    job = Job(record.number, backend, plan, record, chooses=chooses)
+    job = Job(record.number, backend, plan, record, chooses=chooses, limits=limits)
     record.act("run")
     try:
         with going_on() as wanted, progress_bar(plan) as show:

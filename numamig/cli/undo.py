@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
-from numamig.cli.narrate import introduce, print_plan
-from numamig.cli.options import Shared, pace_option, print_json
+from numamig.cli.consent import Consent, consent_options
+from numamig.cli.options import Shared, pace_option
 from numamig.cli.options import command as numamig_command
+from numamig.cli.pacing import Pacing, pacing_options
 from numamig.cli.running import recording, run_and_tell
-from numamig.errors import ExitCode, UsageError
+from numamig.errors import UsageError
 from numamig.migrate.journal.record import Recorder, boot_of
+from numamig.migrate.request import Request
 from numamig.migrate.undo import Undoing, can_be_taken_back, choose_to_undo, plan_undo
-from numamig.units import parse_size
 
 __all__ = ["command"]
 
@@ -19,16 +22,16 @@ __all__ = ["command"]
 @numamig_command("undo")
 @click.argument("job", type=click.IntRange(min=1), required=False)
 @click.option("--steps", metavar="FIRST-LAST", help="Only these steps of it: 10-19, or 10- to the last.")
-@click.option("--reserve", metavar="SIZE", help="Keep this much free where pages go.  [default: as the job did]")
+@pacing_options("as the job did")
 @pace_option("max")
-@click.option("--dry-run", is_flag=True, help="Say what would go back, and stop.")
+@consent_options("what would go back")
 def command(
     shared: Shared,
     job: int | None,
     steps: str | None,
-    reserve: str | None,
     speed: float | None,
-    dry_run: bool,
+    pacing: Pacing,
+    consent: Consent,
     as_json: bool,
 ) -> int:
     """Put the pages of JOB back where they were; without a number, those of the last one that was not taken back.
@@ -38,7 +41,7 @@ def command(
       numamig undo
       numamig undo 17
       numamig undo 17 --steps 10-19
-      numamig undo 17 --reserve 0
+      numamig undo 17 --reserve 0 --rate 200MiB/s
 
     By steps, with the same account as any other job, and can be taken back itself. Works for a job that was killed.
     Refused where the process is another one now, or runs another program: pages do not outlive that.
@@ -47,22 +50,18 @@ def command(
     backend = shared.paced(speed).open()
     with recording(backend) as recorder:
         number = _last(recorder, boot_of(backend)) if job is None else job
+        entry = recorder.journal.job(number)
+        paced = pacing.of(Request.from_dict(entry.request))
         undoing = Undoing(
-            recorder.journal,
-            recorder.journal.job(number),
-            None if steps is None else _steps(steps),
-            None if reserve is None else parse_size(reserve),
+            recorder.journal, replace(entry, request=paced.as_dict()), None if steps is None else _steps(steps)
         )
+        limits = pacing.limits
         plan = plan_undo(backend, undoing)
-        if dry_run:
-            if as_json:
-                print_json(plan.as_dict())
-            else:
-                print_plan(plan)
-            return ExitCode.REFUSED if plan.errors else ExitCode.DONE
-        introduce(plan)
-        plan.demand_possible()
-        return run_and_tell(backend, plan, recorder.begin(plan), as_json=as_json, chooses=choose_to_undo(undoing))
+        if (code := consent.only_told(plan, as_json=as_json)) is not None:
+            return code
+        consent.demand(plan)
+        chooses = choose_to_undo(undoing)
+        return run_and_tell(backend, plan, recorder.begin(plan), as_json=as_json, chooses=chooses, limits=limits)
 
 
 def _last(recorder: Recorder, boot: str) -> int:

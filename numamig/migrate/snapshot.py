@@ -85,6 +85,8 @@ class JobSnapshot:
             "name": self.plan.process.name,
             "state": self.state.value,
             "reason": self.reason,
+            "remedy": self.remedy,
+            "budget_note": self.budget_note,
             "chosen": self.chosen,
             "chosen_bytes": self.chosen * page,
             "outcomes": self.outcomes.as_dict(),

@@ -117,6 +117,13 @@ def test_calls_a_second(numamig: Numamig) -> None:
         (["--reserve", "lots"], "'lots' is not a size"),
         (["--deadline", "30s"], "--deadline is for --retry until, not for --retry bounded"),
         (["--retry", "until", "--deadline", "30"], "'30' is not a duration"),
+        (["--retry", "never", "--passes", "3"], "--passes is for --retry bounded, not for --retry never"),
+        (["--retry", "until", "--passes", "3"], "--passes is for --retry bounded, not for --retry until"),
+        (["--retry", "never", "--backoff", "1s"], "--backoff is for --retry bounded or until, not for --retry never"),
+        (["--backoff", "soon"], "'soon' is not a duration"),
+        (["--max-busy", "half"], "'half' is not a share"),
+        (["--max-busy", "0.5"], "'0.5' is not a share"),
+        (["--max-busy", "120%"], "'120%' is not a share"),
     ],
 )
 def test_bad_input_is_one_clear_line(numamig: Numamig, arguments: list[str], words: str) -> None:
@@ -129,3 +136,68 @@ def test_bad_input_is_one_clear_line(numamig: Numamig, arguments: list[str], wor
 def test_until_a_deadline(numamig: Numamig) -> None:
     moved = numamig.json(*HEAP, "--retry", "until", "--deadline", "30s")
     assert moved["outcomes"]["moved"] == 3072
+
+
+def test_several_ranges_are_one_choice(numamig: Numamig) -> None:
+    start = numamig.json("map", "10")["regions"][0]["start"]
+
+    def pages(*bounds: tuple[int, int]) -> int:
+        spans = [f"{start + first * 4096:#x}-{start + end * 4096:#x}" for first, end in bounds]
+        words = [word for span in spans for word in ("--address", span)]
+        chosen: int = numamig.json("move", "10", "--to", "3", *words, "--dry-run")["pages"]
+        return chosen
+
+    assert pages((100, 150), (0, 10)) == 60
+    assert pages((0, 100), (50, 120), (120, 130), (10, 20)) == 130
+
+
+def busy_machine(numamig: Numamig, pages: int) -> str:
+    """Somebody holds six of ten pages of a heap."""
+    path = numamig.folder / "busy.yaml"
+    path.write_text(
+        "scenario: 1\ntitle: busy\nnodes:\n"
+        "  - {id: 0, cpus: 0-1, memory: 512MiB}\n  - {id: 1, cpus: 2-3, memory: 512MiB}\n"
+        "processes:\n  - name: db\n    pid: 10\n    regions:\n"
+        f"      - {{kind: heap, size: {pages * 4}KiB, nodes: {{0: 1}}, pinned: 60%}}\n"
+    )
+    return str(path)
+
+
+def test_who_cannot_wait_for_busy_pages_lowers_the_limit(numamig: Numamig) -> None:
+    move = (
+        "--scenario",
+        busy_machine(numamig, 40_000),
+        "move",
+        "10",
+        "--to",
+        "1",
+        "--calls",
+        "none",
+        "--retry",
+        "never",
+    )
+    patient = numamig(*move, "--json")
+    assert json.loads(patient.stdout)["outcomes"]["not_tried"] == 0
+    stopped = json.loads(numamig(*move, "--max-busy", "50%", "--json").stdout)
+    assert stopped["state"] == "stopped"
+    assert stopped["reason"].endswith("of the last 16,384 pages were busy")
+    assert stopped["outcomes"]["not_tried"] > 20_000
+    assert stopped["remedy"].startswith("somebody holds them: ")
+    text = numamig(*move, "--max-busy", "50%").stdout.splitlines()
+    assert text[0].endswith(stopped["reason"])
+    assert text[1] == f"  {stopped['remedy']}"
+
+
+def test_the_first_pause_between_passes(numamig: Numamig) -> None:
+    move = ("--scenario", busy_machine(numamig, 64), "move", "10", "--to", "1", "--passes", "3", "--json")
+    seconds = [json.loads(numamig(*move, *more).stdout)["seconds"] for more in ((), ("--backoff", "5s"))]
+    # 50 and 100 ms; 5 s and 5 s, since further pauses are 2 s at most, and never shorter than the first.
+    assert seconds[1] - seconds[0] == pytest.approx(10.0 - 0.15, rel=0.01)
+
+
+def test_a_budget_that_cannot_be_held_is_told_with_the_account(numamig: Numamig) -> None:
+    moved = numamig.json(*HEAP, "--budget", "1us")
+    assert "the budget of 1.0 µs cannot be held" in moved["budget_note"]
+    assert moved["remedy"] == ""
+    assert f"  budget: {moved['budget_note']}" in numamig.small(*HEAP, "--budget", "1us").stdout.splitlines()
+    assert numamig.json(*HEAP)["budget_note"] == ""
