@@ -1,7 +1,8 @@
 """A trace: all that happens on a busy machine during two jobs, as text; the same bytes wherever it is made.
 
-``python -m tests.trace`` prints it, ``python -m tests.trace --hash`` its SHA-256. It needs no more than the simulator
-does (numpy, simpy, pydantic, PyYAML), so that any interpreter that has these can be compared.
+``python -m tests.trace`` prints it, ``python -m tests.trace --hash`` its SHA-256; a kernel may be named, else it is 6.1.
+It needs no more than the simulator does (numpy, simpy, pydantic, PyYAML), so that any interpreter that has these can be
+compared.
 """
 
 from __future__ import annotations
@@ -16,23 +17,27 @@ from typing import Any
 import numpy as np
 
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.backends.simulator.scenario import load_machine
+from numamig.backends.simulator.kernels import KERNELS, Locking
+from numamig.backends.simulator.scenario import ScenarioFile, build_machine
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.migrate.run import run_job
 from numamig.model.outcome import OutcomeCounts
+from numamig.yamlfile import read_yaml
 
 __all__ = ["trace"]
 
-SCENARIO = Path(__file__).parent / "trace.yaml"
+_HERE = Path(__file__).parent
+SCENARIO, SCENARIO_2004 = _HERE / "trace.yaml", _HERE / "trace-2004.yaml"
 _MS = 10**6
 
 
-def trace(kernel: str | None = None) -> str:
+def trace(kernel: str = "linux-6.1") -> str:
     """Events of the jobs as they come, and the whole machine after every so many of them."""
-    machine = load_machine(SCENARIO)
-    backend = SimulatorBackend(machine)
+    today = KERNELS[kernel].locking is Locking.PER_TABLE
+    scenario = read_yaml(SCENARIO if today else SCENARIO_2004).validate(ScenarioFile)
+    backend = SimulatorBackend(build_machine(scenario.model_copy(update={"kernel": kernel})))
     lines = [_state(backend)]
     backend.clock.sleep_ns(150 * _MS)
     lines.append(_state(backend))
@@ -87,5 +92,5 @@ def _sorted(items: Any) -> Iterator[tuple[Any, Any]]:
 
 
 if __name__ == "__main__":
-    made = trace()
+    made = trace(*(word for word in sys.argv[1:] if word != "--hash"))
     sys.stdout.write(hashlib.sha256(made.encode()).hexdigest() + "\n" if "--hash" in sys.argv else made)

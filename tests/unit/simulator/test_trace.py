@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from numamig.backends.simulator.kernels import KERNELS
 from tests.trace import trace
 
 _ROOT = Path(__file__).parents[3]
@@ -18,9 +20,9 @@ _NEEDED = ("numpy", "simpy", "pydantic", "yaml")
 _OTHERS = [name for n in range(11, 16) if n != sys.version_info.minor for name in [f"python3.{n}"]]
 
 
-def made_by(interpreter: str, hash_seed: str) -> str:
+def made_by(interpreter: str, hash_seed: str, kernel: str = "linux-6.1") -> str:
     done = subprocess.run(
-        [interpreter, "-m", "tests.trace"],
+        [interpreter, "-m", "tests.trace", kernel],
         cwd=_ROOT,
         env={**os.environ, "PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": hash_seed},
         capture_output=True,
@@ -31,27 +33,53 @@ def made_by(interpreter: str, hash_seed: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
+@functools.cache
+def made_here(kernel: str) -> str:
+    return trace(kernel)
+
+
+@pytest.fixture
 def here() -> str:
-    return trace()
+    return made_here("linux-6.1")
 
 
-def test_a_trace_tells_of_everybody(here: str) -> None:
-    assert here.count("BatchMoved") > 20 and here.count("JobEnded") == 2
-    for counter in ("numa_hint_faults", "numa_pages_migrated", "pgmigrate_success", "pgmigrate_fail"):
-        assert int(re.findall(rf"'{counter}': (\d+)", here)[-1]) > 0
-    tables = re.findall(r"page tables (\w+)", here)
-    assert len(set(tables)) > len(tables) * 0.9
-    assert here.count("'name': 'database'") == here.count("'name': 'batch'") == len(tables)
+def tables(text: str) -> list[str]:
+    return re.findall(r"page tables (\w+)", text)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_trace_tells_of_everybody(kernel: str) -> None:
+    text = made_here(kernel)
+    assert text.count("BatchMoved") > 20 and text.count("JobEnded") == 2
+    for counter in ("pgmigrate_success", "pgmigrate_fail"):
+        assert int(re.findall(rf"'{counter}': (\d+)", text)[-1]) > 0
+    assert len(set(tables(text))) > len(tables(text)) * 0.9
+    assert text.count("'name': 'database'") == text.count("'name': 'batch'") == len(tables(text))
+
+
+@pytest.mark.parametrize("kernel", ["linux-6.1", "linux-6.12"])
+def test_a_trace_of_today_tells_of_balancing(kernel: str) -> None:
+    for counter in ("numa_hint_faults", "numa_pages_migrated"):
+        assert int(re.findall(rf"'{counter}': (\d+)", made_here(kernel))[-1]) > 0
+
+
+@pytest.mark.parametrize("kernel", ["ia64-2004-hold-lock", "ia64-2004-rescan"])
+def test_a_trace_of_2004_tells_of_locks_retries_and_sleepers(kernel: str) -> None:
+    for figure in ("holds", "waits", "longest_wait_ns", "longest_stall_ns", "retries", "writeback", "scan"):
+        assert int(re.findall(rf"'{figure}': (\d+)", made_here(kernel))[-1]) > 0, figure
 
 
 def test_two_runs_in_one_process(here: str) -> None:
     assert trace() == here
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "1"])
-def test_another_process_with_another_hash_seed(here: str, hash_seed: str) -> None:
-    assert made_by(sys.executable, hash_seed) == here
+@pytest.mark.parametrize(("kernel", "hash_seed"), [("linux-6.1", "0"), *((kernel, "1") for kernel in KERNELS)])
+def test_another_process_with_another_hash_seed(kernel: str, hash_seed: str) -> None:
+    assert made_by(sys.executable, hash_seed, kernel) == made_here(kernel)
+
+
+def test_kernels_differ() -> None:
+    assert len({made_here(kernel) for kernel in KERNELS}) == len(KERNELS)
 
 
 def test_another_seed_gives_another_trace(here: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
