@@ -27,6 +27,8 @@ __all__ = ["Breaker", "Limits", "MovedSample"]
 _MOVED: Final = Outcome.MOVED
 _BUSY: Final = Outcome.BUSY  # members of an enum take longer to look up than the rest of a batch
 _ASK_EVERY_NS: Final = 10**9
+_LEAST_BUSY_PAGES: Final = 64
+"""Fewer say nothing about the others: with 64, 90 % is 90 ± 4."""
 _BUCKETS: Final = 8
 """Sums that the last pages are kept in: the share is that of the last N to N + N/8 pages."""
 
@@ -44,7 +46,7 @@ class Limits:
     busy: float | None = 0.9
     """Share of the last ``busy_pages``."""
     busy_pages: int = 16_384
-    """64 MiB: a region of pinned pages of less than that is passed over."""
+    """64 MiB, and no more than a quarter of the job: a region of pinned pages of less than that is passed over."""
     bounced: float | None = 0.2
     """Share of a sample of moved pages that are not on their target any more."""
     bounced_pages: int = 64
@@ -54,18 +56,22 @@ class Limits:
 class Breaker:
     """The state of one job. What a finding was about is forgotten with it: who goes on has the whole limit again."""
 
-    def __init__(self, limits: Limits = Limits(), page_size: int = 4096) -> None:
+    def __init__(self, limits: Limits = Limits(), page_size: int = 4096, planned_pages: int | None = None) -> None:
         """
         :param page_size: bytes of a base page
+        :param planned_pages: base pages that the job is about; None: so many that it does not matter
         """
         self.limits = limits
+        self._busy_pages = limits.busy_pages
+        if planned_pages is not None:
+            self._busy_pages = min(limits.busy_pages, max(_LEAST_BUSY_PAGES, planned_pages // 4))
         self._page_size = page_size
         self._busy_limit = limits.busy
         self._asked_ns: int | None = None
         self._over_stalled = False
         """Whether the last sample was."""
         self._swapped_out_before: int | None = None
-        self._full = max(1, limits.busy_pages // _BUCKETS)
+        self._full = max(1, self._busy_pages // _BUCKETS)
         """Pages of a bucket that gets no more."""
         self._recent: deque[tuple[int, int]] = deque()
         """Pages and busy ones of each full bucket, the oldest first."""
@@ -94,14 +100,14 @@ class Breaker:
         self._pages += self._open_pages
         self._busy += self._open_busy
         self._open_pages = self._open_busy = 0
-        while self._pages - self._recent[0][0] >= self.limits.busy_pages:
+        while self._pages - self._recent[0][0] >= self._busy_pages:
             pages, busy = self._recent.popleft()
             self._pages -= pages
             self._busy -= busy
 
     def _held(self, limit: float) -> Finding | None:
         pages, busy = self._pages + self._open_pages, self._busy + self._open_busy
-        if pages < self.limits.busy_pages or busy <= limit * pages:
+        if pages < self._busy_pages or busy <= limit * pages:
             return None
         self._recent.clear()
         self._pages = self._busy = self._open_pages = self._open_busy = 0
@@ -110,6 +116,13 @@ class Breaker:
             "somebody holds them: see what stayed and why; stop direct I/O or RDMA of the process, leave the region "
             "out, or try later",
         )
+
+    def begin_again(self) -> None:
+        """The job was paused: what happened on the machine meanwhile is none of its doing. The next health is asked
+        for at once, and is what swap-out counts from."""
+        self._asked_ns = None
+        self._over_stalled = False
+        self._swapped_out_before = None
 
     def wants_health(self, now_ns: int) -> bool:
         """Whether to ask the machine now and tell ``healthy``: the first time, and then once a second.
@@ -124,7 +137,7 @@ class Breaker:
     def healthy(self, health: Health | None, bounced: tuple[int, int] | None = None) -> Finding | None:
         """How the machine fares, and whether moved pages stay.
 
-        The first health that is told is that before the job: swap-out counts from there.
+        The first health that is told, and the first after ``begin_again``, is that before: swap-out counts from there.
 
         :param health: None where the backend does not tell
         :param bounced: as from ``MovedSample.bounced``; None where nobody looked

@@ -81,6 +81,24 @@ def test_who_goes_on_has_the_whole_limit_again() -> None:
     assert batches(Breaker(), busy(512, 512), 96) == [31, 63, 95]
 
 
+@pytest.mark.parametrize(
+    ("planned", "tripped_after"), [(200_000, 16_384), (65_536, 16_384), (40_000, 10_000), (4000, 1000), (100, 64)]
+)
+def test_a_smaller_job_is_stopped_after_a_quarter_of_it(planned: int, tripped_after: int) -> None:
+    assert batches(Breaker(planned_pages=planned), busy(1, 1), tripped_after) == [tripped_after - 1]
+
+
+def test_a_job_of_fewer_than_64_pages_is_never_stopped_for_being_busy() -> None:
+    assert batches(Breaker(planned_pages=63), busy(1, 1), 63) == []
+
+
+@pytest.mark.parametrize(("pinned", "trips"), [(800, False), (1150, True)])
+def test_a_pinned_region_in_a_job_of_4000_pages(pinned: int, trips: bool) -> None:
+    breaker = Breaker(planned_pages=4000)
+    parts = [busy(0, 50)] * 20 + [busy(50, 50)] * (pinned // 50) + [busy(0, 50)] * 20
+    assert any(breaker.after_batch(part) for part in parts) is trips
+
+
 # --- pressure and swap -----------------------------------------------------------------------------------------------
 
 
@@ -106,6 +124,18 @@ def test_swap_out_counts_from_the_beginning_of_the_job() -> None:
     assert breaker.healthy(health(1, swapped_out=before + 4096)) is None
     assert "16.0M were swapped out" in reason(breaker.healthy(health(2, swapped_out=before + 4097)))
     assert breaker.healthy(health(3, swapped_out=before + 4097)) is None
+
+
+def test_what_is_swapped_out_during_a_pause_is_not_the_jobs_doing() -> None:
+    breaker = Breaker()
+    assert breaker.wants_health(0)
+    assert breaker.healthy(health(0)) is None
+    assert breaker.healthy(health(1, 0.9, swapped_out=4000)) is None
+    breaker.begin_again()
+    assert breaker.wants_health(SECOND // 2)  # and not only when the second is over
+    assert breaker.healthy(health(3600, 0.9, swapped_out=10**6)) is None
+    assert breaker.healthy(health(3601, swapped_out=10**6 + 4096)) is None
+    assert "16.0M were swapped out" in reason(breaker.healthy(health(3602, swapped_out=10**6 + 4097)))
 
 
 def test_pages_of_64_kib_are_fewer() -> None:
