@@ -10,11 +10,14 @@ import click
 
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
+from numamig.cli.retold import account_as_dict, print_account, print_steps, step_as_dict
 from numamig.cli.running import recording
 from numamig.cli.table import print_table
+from numamig.errors import UsageError
 from numamig.migrate.journal.record import Recorder, boot_of
 from numamig.migrate.journal.store import JobEntry
 from numamig.migrate.resume import moved_pages
+from numamig.migrate.retold import retell, steps
 from numamig.units import format_bytes
 
 if TYPE_CHECKING:
@@ -26,20 +29,24 @@ __all__ = ["command"]
 @numamig_command("jobs")
 @click.argument("job", type=click.IntRange(min=1), required=False)
 @click.option("--all", "everything", is_flag=True, help="Also those of other machines and of earlier boots.")
-def command(shared: Shared, job: int | None, everything: bool, as_json: bool) -> None:
+@click.option("--steps", "with_steps", is_flag=True, help="The steps of JOB: numbers, as undo --steps takes them.")
+def command(shared: Shared, job: int | None, everything: bool, with_steps: bool, as_json: bool) -> None:
     """What ran, what is unfinished, and who did it; with a number, everything about one JOB.
 
     \b
     Examples:
       numamig jobs
       numamig jobs 17 --json
+      numamig jobs 17 --steps
       numamig resume 17
       numamig undo 17
     """
+    if with_steps and job is None:
+        raise UsageError("--steps is of one job", hint="numamig jobs 17 --steps")
     backend = shared.open()
     with recording(backend) as recorder:
         if job is not None:
-            _tell(recorder, recorder.journal.job(job), as_json=as_json)
+            _tell(recorder, recorder.journal.job(job), with_steps=with_steps, as_json=as_json)
             return
         entries = [entry for entry in recorder.journal.jobs() if everything or _is_here(backend, entry)]
         if as_json:
@@ -126,19 +133,23 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
-def _tell(recorder: Recorder, entry: JobEntry, *, as_json: bool) -> None:
-    acts = recorder.journal.acts(entry.id)
+def _tell(recorder: Recorder, entry: JobEntry, *, with_steps: bool, as_json: bool) -> None:
+    journal = recorder.journal
+    acts = journal.acts(entry.id)
     if as_json:
         said = [
             {"at": round(at, 3), "what": what, "host": host, "login_uid": login, "uid": uid}
             for at, what, host, login, uid in acts
         ]
-        print_json({**_as_dict(recorder, entry), "request": dict(entry.request), "acts": said})
+        about = {**_as_dict(recorder, entry), **account_as_dict(entry, retell(journal, entry))}
+        every = {"steps": [step_as_dict(step) for step in steps(journal, entry)]} if with_steps else {}
+        print_json({**about, "request": dict(entry.request), "acts": said, **every})
+        return
+    if with_steps:
+        print_steps(steps(journal, entry))
         return
     _print(recorder, [entry])
-    for outcome, pages in entry.outcomes.items():
-        if pages:
-            click.echo(f"  {outcome.words:<14} {pages:>12,} pages {format_bytes(pages * entry.page_size):>8}")
+    print_account(entry, retell(journal, entry))
     for at, what, host, login, uid in acts:
         who = _user(uid) if login is None or login == uid else f"{_user(login)} as {_user(uid)}"
         click.echo(f"  {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))}  {what} by {who} on {host}")

@@ -43,8 +43,8 @@ class Kept:
         assert done.returncode == code, done.stderr
         return done
 
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self(*arguments, "--json").stdout)
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self(*arguments, "--json", code=code).stdout)
 
     def move(self, *more: str) -> Any:
         arguments = ("move", "10", "--from", "0", "--to", "1", "--kind", "heap", "--pages", "512", *more)
@@ -110,6 +110,37 @@ def test_everything_about_one_job(kept: Kept) -> None:
     assert "moved" in kept("jobs", "1").stdout
     missing = kept("jobs", "7", code=2)
     assert missing.stderr == "numamig: there is no job 7 in the journal (numamig jobs lists them)\n"
+
+
+def test_the_account_of_a_job_outlives_its_command(kept: Kept) -> None:
+    moved = kept.json("move", "10", "--from", "0", "--to", "1", "--pages", "512", code=1)
+    told = kept.json("jobs", "1")
+    for key in ("outcomes", "moved"):
+        assert told[key] == moved[key]
+    assert sum(row["pages"] for row in told["ledger"]) == sum(told["outcomes"].values()) == moved["chosen"]
+    assert {row["outcome"] for row in told["ledger"]} == {"moved", "shared"}
+    (shared,) = (row for row in told["ledger"] if row["outcome"] == "shared")
+    (before,) = (row for row in moved["ledger"] if row["outcome"] == "shared")
+    assert shared == before
+    assert (shared["why"], shared["help"]) == ("other processes map them", "--shared moves them too")
+    said = kept("jobs", "1").stdout
+    assert "other processes map them: --shared moves them too" in said
+    assert "node 0 → 1" in said
+    assert f"in {shared['start']:x} /dev/shm/x" in said.split("what stayed, by region:")[1]
+
+
+def test_the_steps_of_a_job_are_those_that_undo_takes(kept: Kept) -> None:
+    kept.move()
+    told = kept.json("jobs", "1", "--steps")["steps"]
+    assert [(step["step"], step["pages"], step["moved"], step["stayed"]) for step in told] == [
+        (number, 512, 512, {}) for number in range(1, 7)
+    ]
+    assert all(step["end"] - step["start"] == 512 * 4096 for step in told)
+    assert [step["start"] for step in told] == sorted(step["start"] for step in told)
+    lines = kept("jobs", "1", "--steps").stdout.splitlines()
+    assert lines[0].split() == ["step", "address", "pages", "moved", "stayed"]
+    assert lines[2].split() == ["2", f"{told[1]['start']:x}-{told[1]['end']:x}", "512", "512"]
+    assert "--steps is of one job" in kept("jobs", "--steps", code=2).stderr
 
 
 def test_undo_says_what_it_would_do(kept: Kept) -> None:
