@@ -22,6 +22,7 @@ from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import Event
 from numamig.observe.pagemap import Grid
 from tui.acts import Act, Acts, Said
+from tui.earlier import EarlierJob, earlier_jobs
 from tui.looking import Looker
 from tui.planning import Planner, Wanted
 from tui.snapshots import Identity, Pace, Planned, Steps, Watch
@@ -56,6 +57,8 @@ class Bridge:
         self._follower = self._queue.stream.follow()
         self._stepper = Stepper(backend, self._queue, self._turn, now_s)
         self._planner = Planner(backend, self._queue, self._turn)
+        self.earlier: tuple[EarlierJob, ...] | None = None
+        """Jobs of earlier runs, as ``look_for_earlier`` found them; None until it has."""
         self._paces: dict[int, Pace] = {}
         self._priorities: dict[int, int] = {}
         self._said: deque[Said] = deque()
@@ -197,6 +200,17 @@ class Bridge:
     def missed(self) -> int:
         """Events that came too fast for whoever asks for them."""
         return self._follower.missed
+
+    def look_for_earlier(self) -> None:
+        """What it finds will be in ``earlier``."""
+
+        def find() -> None:
+            known = frozenset(job.number for job in self.jobs())
+            with self._turn:
+                self.earlier = earlier_jobs(self.backend, self._queue.recorder, known)
+
+        self.earlier = None
+        self.bring(find)
 
     def any_running(self) -> bool:
         return any(job.state is JobState.RUNNING for job in self.jobs())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui.action import MOST_NODES, Action
 
-__all__ = ["EDIT_ACTIONS", "PLAN_ACTIONS", "UNDO_ACTIONS"]
+__all__ = ["EARLIER_ACTIONS", "EDIT_ACTIONS", "PLAN_ACTIONS", "UNDO_ACTIONS"]
 
 
 def _fields(dialog: str) -> tuple[Action, ...]:
@@ -52,3 +52,11 @@ EDIT_ACTIONS: tuple[Action, ...] = (
     Action("edit-leave", "escape,q", "leave", "back", "back, the job stays as it is", "edit"),
 )
 """Of the dialog that changes a job."""
+
+EARLIER_ACTIONS: tuple[Action, ...] = (
+    Action("earlier-down", "j,down", "field", "job", "the next job", "earlier", 1),
+    Action("earlier-up", "k,up", "field", "job", "the job before", "earlier", -1),
+    Action("earlier-undo", "u", "undo", "undo", "take it back", "earlier"),
+    Action("earlier-leave", "escape,q", "leave", "back", "back", "earlier"),
+)
+"""Of the dialog with jobs of an earlier run."""

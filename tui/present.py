@@ -25,6 +25,7 @@ __all__ = [
     "pace_text",
     "region_label",
     "remote_text",
+    "resume_command",
     "retry_text",
     "short_size",
     "size_text",
@@ -126,6 +127,11 @@ def _command(name: str, number: int, simulated: bool) -> list[str]:
 def undo_command(job: int, *, simulated: bool) -> str:
     """The command that takes a job back."""
     return " ".join(_command("undo", job, simulated))
+
+
+def resume_command(job: int, *, simulated: bool) -> str:
+    """The command that goes on with a job."""
+    return " ".join(_command("resume", job, simulated))
 
 
 def map_command(pid: int, *, simulated: bool) -> str:

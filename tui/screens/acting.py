@@ -8,9 +8,11 @@ from functools import partial
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from tui.acts import Said
 from tui.choice import Target
+from tui.earlier import EarlierJob
 from tui.form import BATCHES, BUDGETS, beside, budget_text
 from tui.jobwords import SLOW_S
 from tui.present import command_line, undo_command
+from tui.screens.earlier import EarlierDialog
 from tui.screens.edit import EditDialog, Edited
 from tui.screens.looking import LookingScreen
 from tui.screens.plan import Accepted, PlanDialog
@@ -57,7 +59,17 @@ class ActingScreen(LookingScreen):
         if job.state is JobState.RUNNING:
             self.say(Said(f"job {job.number} runs: pause it with p, then undo", is_error=True))
             return
-        self.app.push_screen(UndoDialog(self.look, self.bridge, job), partial(self._undone, job.number))
+        process = job.plan.process
+        dialog = UndoDialog(self.look, self.bridge, job.number, (process.name, process.pid), job)
+        self.app.push_screen(dialog, partial(self._undone, job.number))
+
+    def action_earlier(self) -> None:
+        self.app.push_screen(EarlierDialog(self.look, self.bridge), self._earlier_chosen)
+
+    def _earlier_chosen(self, job: EarlierJob | None) -> None:
+        if job is not None:
+            dialog = UndoDialog(self.look, self.bridge, job.number, (job.name, job.pid))
+            self.app.push_screen(dialog, partial(self._undone, job.number))
 
     def _undone(self, number: int, run: bool | None) -> None:
         if run is not None:

@@ -29,29 +29,37 @@ class UndoDialog(Asking[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(UNDO_ACTIONS)]
 
-    def __init__(self, look: Look, bridge: Bridge, job: JobSnapshot) -> None:
-        super().__init__(look, bridge, f"undo job {job.number}")
+    def __init__(
+        self, look: Look, bridge: Bridge, number: int, who: tuple[str, int], job: JobSnapshot | None = None
+    ) -> None:
+        """
+        :param who: name and pid of the process
+        :param job: None where it is one of an earlier run
+        """
+        super().__init__(look, bridge, f"undo job {number}")
+        self.number = number
+        self.who = who
         self.job = job
 
     def wanted(self) -> tuple[Wanted, ...]:
-        return (self.job.number,)
+        return (self.number,)
 
     def accepted(self, plans: tuple[Plan, ...], how: str) -> bool:
         return how == "run"
 
     def lines(self, room: tuple[int, int]) -> list[Spans]:
-        look, job, (width, most) = self.look, self.job, room
+        look, number, (width, most) = self.look, self.number, room
         capabilities = self.bridge.backend.capabilities
-        process = job.plan.process
+        name, pid = self.who
         head: list[Spans] = [
-            [(f" {look.shown(process.name)} {process.pid}", look.bold), (f"  undo of job {job.number}", look.label)],
+            [(f" {look.shown(name)} {pid}", look.bold), (f"  undo of job {number}", look.label)],
             [*machine_spans(look, capabilities), ("  ", look.plain), *self._pages()],
             [],
             *self._ways(),
             self._time(),
             [],
         ]
-        command = undo_command(job.number, simulated=capabilities.simulated)
+        command = undo_command(number, simulated=capabilities.simulated)
         act: Spans = [(" $ ", look.bold), (look.fit(command, width - 4).rstrip(), look.label)]
         run = [] if blocked_by(self.shown) else [("y", "put them back"), ("s", "queue held")]
         foot = [[], act, key_line(look, width, [*run, ("esc", "back")], self.note)]
@@ -69,8 +77,10 @@ class UndoDialog(Asking[bool]):
 
     def _ways(self) -> list[Spans]:
         """From where to where, as many pages as the job moved the other way."""
-        look, page = self.look, self.job.plan.page_size
         lines: list[Spans] = []
+        if self.job is None:
+            return lines
+        look, page = self.look, self.job.plan.page_size
         for (origin, target), pages in sorted(self.job.moved.items()):
             words = f"  {pages:>11,} pages = {size_text(pages * page)}"
             ends: Spans = [look.chip(target), (f" {look.glyphs.arrow} ", look.plain), look.chip(origin)]
@@ -82,7 +92,7 @@ class UndoDialog(Asking[bool]):
     def _time(self) -> Spans:
         """At the pace that the job had."""
         look, job, plans = self.look, self.job, plans_in(self.shown)
-        if not plans or not job.pages_per_second:
+        if not plans or job is None or not job.pages_per_second:
             return []
         words = f"~{duration_text(plans[0].pages / job.pages_per_second * 1e9)} as fast as job {job.number}"
         stall = job_stall_ns(job, flush_pages(self.bridge.backend.capabilities.kernel))

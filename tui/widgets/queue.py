@@ -107,7 +107,9 @@ class QueuePane(Table[int]):
 
     def body(self, y: int, width: int) -> Spans:
         if self._detailed is None:
-            return [("  no jobs: space marks, m moves", self.look.label)] if y == 1 else []
+            return (
+                [("  no jobs: space marks, m moves; E lists those of earlier runs", self.look.label)] if y == 1 else []
+            )
         below = y - min(self.lines, len(self.keys))
         if below >= 0:
             lines = self._detail(width)
@@ -157,7 +159,7 @@ class JobStrip(Lines):
     def line(self, y: int, width: int) -> Spans:
         job, look = self.job, self.look
         if job is None:
-            return [(" no jobs: space marks, m moves", look.label)] if y == 1 else []
+            return [(" no jobs: space marks, m moves; E lists those of earlier runs", look.label)] if y == 1 else []
         if y == 0:
             return job_line(look, job, width, words=self.words, bold=True)
         if y == 1:
