@@ -1,7 +1,7 @@
 """A trace: all that happens on a busy machine during two jobs, as text; the same bytes wherever it is made.
 
-``python -m tests.trace`` prints it, ``python -m tests.trace --hash`` its SHA-256; a kernel may be named, else it is 6.1.
-It needs no more than the simulator does (numpy, simpy, pydantic, PyYAML), so that any interpreter that has these can be
+``python -m tests.trace`` prints it, ``--hash`` its SHA-256; a kernel may be named, else it is 6.1. It
+needs no more than the simulator does (numpy, simpy, pydantic, PyYAML), so that any interpreter that has these can be
 compared.
 """
 

@@ -7,6 +7,7 @@ Derandomized, so that every run does the same: the same examples, and so the sam
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from numamig.backends.base import UNWRITTEN, MovePagesReturn
 from numamig.backends.simulator.memory import ABSENT, PAGE, Flag
+from numamig.errors import UsageError
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request, Retry, RetryMode
 from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobState
+from numamig.migrate.undo import Undoing, can_be_taken_back, choose_to_undo, plan_undo
 from numamig.model.outcome import Outcome
 from tests.stateful.world import MS, NODES, PIDS, World
 
@@ -43,10 +46,15 @@ class Machine(RuleBasedStateMachine):
     """Rules act; after each, everything that must be true is."""
 
     kernel = ""
+    undone: Counter[bool]
+    """Jobs that were taken back with nobody else acting since they began: whether in whole."""
 
     @initialize(actors=st.sampled_from(["all", "none", "all but balancing"]))
     def begin(self, actors: str) -> None:
         self.world = World(self.kernel, balancing=actors == "all", others=actors != "none")
+
+    def teardown(self) -> None:
+        self.world.close()
 
     # Through the engine
 
@@ -77,11 +85,11 @@ class Machine(RuleBasedStateMachine):
         world = self.world
         plan = plan_request(world.backend, request)
         assert plan.pages == world.selected(pid, sources, to)
-        world.jobs.append(Job(len(world.jobs) + 1, world.backend, plan))
+        job = world.begin(plan)
         if then == "run":
-            self._run(world.jobs[-1])
+            self._run(job)
         elif then == "step":
-            self._step(world.jobs[-1], 2)
+            self._step(job, 2)
 
     @precondition(lambda self: self.world.jobs)
     @rule(number=st.integers(0, 50), steps=st.integers(1, 4))
@@ -115,6 +123,32 @@ class Machine(RuleBasedStateMachine):
         job = self.world.jobs[number % len(self.world.jobs)]
         job.cancel()
         assert job.state.ended
+
+    @precondition(lambda self: self.world.jobs)
+    @rule(number=st.one_of(st.just(-1), st.integers(0, 50)))
+    def undo(self, number: int) -> None:
+        """A job is taken back, a job that took another back too; where nobody else moved anything, all is as it was."""
+        world = self.world
+        job = world.jobs[number % len(world.jobs)]
+        if job.request.pid not in world.machine.processes:
+            return
+        job.cancel()
+        undoing = Undoing(world.journal, world.journal.job(job.number))
+        if not can_be_taken_back(world.journal, undoing.job):
+            with pytest.raises(UsageError):
+                plan_undo(world.backend, undoing)
+            return
+        alone, before, after = not world.moved_by_others(job), world.before[job.number].node, world.placement()
+        back = world.begin(plan_undo(world.backend, undoing), choose_to_undo(undoing))
+        list(run_job(back, world.backend))
+        if not alone or world.moved_by_others(job, back):
+            return
+        done = back.snapshot()
+        whole = done.outcomes[Outcome.MOVED] == job.snapshot().outcomes[Outcome.MOVED]
+        self.undone[whole] += 1
+        for key, node in world.placement().items():
+            assert ((node == before[key]) | (node == after[key])).all(), "undo puts pages where they never were"
+            assert not whole or (node == before[key]).all(), "undo does not restore the placement"
 
     def _watched(self, job: Job) -> None:
         """A step; where nobody else moved anything meanwhile, its account is what the page tables show."""
@@ -225,5 +259,7 @@ class Machine(RuleBasedStateMachine):
 def test_whatever_is_done_the_machine_stays_true(kernel: str) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
-    machine = type("Machine", (Machine,), {"kernel": kernel})
+    undone: Counter[bool] = Counter()
+    machine = type("Machine", (Machine,), {"kernel": kernel, "undone": undone})
     run_state_machine_as_test(machine, settings=_SETTINGS)
+    assert undone[True] >= 5, "undo was hardly tried"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +19,12 @@ from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, HUGE_PAGES, PAGE, Backing, Flag, SimNode
 from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.backends.simulator.workload import Workload, WorkloadPlan
+from numamig.migrate.chooser import ChoosesFor, choose_by_plan
 from numamig.migrate.job import Job
+from numamig.migrate.journal.locks import WriterLocks
+from numamig.migrate.journal.record import Recorder
+from numamig.migrate.journal.store import Journal
+from numamig.migrate.plan import Plan
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.outcome import Outcome
 from numamig.model.process import RegionKind
@@ -74,6 +83,15 @@ def _hold(backing: Backing, random: np.random.Generator, flag: Flag, pages: int)
     backing.flags[random.choice(present, pages, replace=False)] |= np.uint8(flag)
 
 
+class Before(NamedTuple):
+    """How things were when a job was planned."""
+
+    node: dict[str, NDArray[np.uint8]]
+    """By backing: where each page was."""
+    moved: int
+    """Pages, by anybody."""
+
+
 class World:
     """The machine, who acts on it, and what was true of it at the beginning."""
 
@@ -88,10 +106,35 @@ class World:
             Demotion(DemotionSettings(look_ns=5 * MS)).start(self.machine)
             self.tool.start(self.machine)
         self.jobs: list[Job] = []
+        self.before: dict[int, Before] = {}
+        """By the number of the job."""
+        self._folder = tempfile.TemporaryDirectory()
+        self.journal = Journal(Path(self._folder.name) / "journal.sqlite")
+        self._recorder = Recorder(self.journal, WriterLocks(None), self.backend)
         self.backings = self._find_backings()
         self._present = {key: self._count(backing) for key, backing in self.backings.items()}
         self._held = {key: self._where_held(backing) for key, backing in self.backings.items()}
         self._elsewhere = {node: self._capacity(node) for node in NODES}
+
+    def close(self) -> None:
+        self._recorder.close()
+        self._folder.cleanup()
+
+    def begin(self, plan: Plan, chooses: ChoosesFor = choose_by_plan) -> Job:
+        """A job that is written down, and has not moved anything yet."""
+        record = self._recorder.begin(plan)
+        job = Job(record.number, self.backend, plan, record, chooses=chooses)
+        self.jobs.append(job)
+        self.before[job.number] = Before(self.placement(), int(self.machine.moved_pages.sum()))
+        return job
+
+    def placement(self) -> dict[str, NDArray[np.uint8]]:
+        return {key: backing.node.copy() for key, backing in self.backings.items()}
+
+    def moved_by_others(self, *jobs: Job) -> int:
+        """Pages that somebody else has moved since the first of some jobs was planned."""
+        own = sum(job.snapshot().outcomes[Outcome.MOVED] for job in jobs)
+        return int(self.machine.moved_pages.sum()) - self.before[jobs[0].number].moved - own
 
     def acted(self) -> tuple[int, int, int]:
         """How much the actors have done until now."""
