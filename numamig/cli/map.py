@@ -9,7 +9,7 @@ import numpy as np
 
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
-from numamig.cli.table import print_table
+from numamig.cli.table import error_of, print_table
 from numamig.migrate.preflight import demand_process
 from numamig.model.pages import UNKNOWN_NODE, PageRuns
 from numamig.model.process import Region
@@ -33,7 +33,10 @@ _LARGE_BYTES = 64 << 30
     "--sample", is_flag=True, help="Estimate from probes (~), at once whatever the size; in JSON with errors."
 )
 def command(shared: Shared, pid: int, pages: bool, sample: bool, as_json: bool) -> None:
-    """Regions of a process and the nodes that their pages are on."""
+    """Regions of a process and the nodes that their pages are on.
+
+    What is estimated (~) is within ± of what the region holds, with 95 % certainty.
+    """
     backend = shared.open()
     topology = backend.topology()
     process = demand_process(backend, pid)
@@ -111,6 +114,7 @@ def _buckets(page_map: PageMap) -> list[dict[str, object]]:
 
 def _print(regions: Sequence[Region], placements: Sequence[Placement], nodes: Sequence[int]) -> None:
     rows = []
+    estimated = any(where.estimated for where in placements)
     for region, where in zip(regions, placements, strict=True):
         mark = "~" if where.estimated else ""
         by_node = [where.bytes_by_node.get(node, 0) for node in (*nodes, UNKNOWN_NODE)]
@@ -121,11 +125,13 @@ def _print(regions: Sequence[Region], placements: Sequence[Placement], nodes: Se
                 region.kind.value,
                 region.permissions,
                 *(f"{mark}{format_bytes(count)}" if count else "·" for count in by_node),
+                *[error_of(where)] * estimated,
                 region.path,
             ]
         )
     names = [f"node {node}" for node in nodes]
-    print_table(["address", "size", "kind", "perm", *names, "node ?", "path"], rows, left=frozenset({"kind", "path"}))
+    header = ["address", "size", "kind", "perm", *names, "node ?", *["±"] * estimated, "path"]
+    print_table(header, rows, left=frozenset({"kind", "path"}))
 
 
 def _grid(regions: Sequence[Region], page_size: int) -> Grid:

@@ -145,7 +145,7 @@ def print_job(job: JobSnapshot, ledger: Sequence[LedgerRow] = ()) -> None:
     ended = "" if job.reason == "done" else f" · {job.reason}"
     click.echo(f"{name} ({job.plan.process.pid}) → node {job.request.target}{ended}")
     if job.remedy:
-        click.echo(f"  {job.remedy}")
+        click.echo(f"  {plain(job.remedy)}")
     if job.budget_note:
         click.echo(f"  budget: {job.budget_note}")
     for outcome, pages in job.outcomes.items():

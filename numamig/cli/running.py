@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from numamig.cli.beside import LeftBehind, run_beside
+from numamig.cli.inside import as_dict as inside_as_dict
+from numamig.cli.inside import counted_since, look_inside, print_phases
 from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate, print_job, print_stayed, progress_bar
 from numamig.cli.options import print_json
@@ -57,6 +59,7 @@ def run_and_tell(
     """Run a job to its end; ctrl-c cancels it between two steps. What it came to goes to stdout."""
     job = Job(record.number, backend, plan, record, chooses=chooses, limits=limits)
     record.act("run")
+    before = look_inside(backend)
     try:
         with going_on() as wanted, progress_bar(plan) as show:
             _run(job, backend, wanted, show)
@@ -67,15 +70,20 @@ def run_and_tell(
     except LeftBehind:
         _leave(backend, record)
     done = job.snapshot()
+    counted = counted_since(backend, before)
     seen = _look_again(backend, record, done)
     if as_json:
         ledger = [row.as_dict(plan) for row in job.ledger()]
-        print_json({**done.as_dict(), "ledger": ledger, "verified": None if seen is None else _as_dict(seen)})
+        inside = {} if counted is None else {"workings": inside_as_dict(counted)}
+        verified = None if seen is None else _as_dict(seen)
+        print_json({**done.as_dict(), "ledger": ledger, "verified": verified, **inside})
     else:
         print_job(done, job.ledger())
         print_stayed(plan, job.ledger())
         if seen is not None:
             _print_seen(seen)
+        if counted is not None:
+            print_phases(counted)
         if backend.capabilities.lasting and done.outcomes[Outcome.MOVED]:
             narrate(f"numamig undo {done.number} takes it back")
     return ExitCode.INTERRUPTED if interrupted else exit_code(done)

@@ -6,9 +6,16 @@ from collections.abc import Sequence
 
 import click
 
+from numamig.observe.placement import Placement
 from numamig.text import plain
+from numamig.units import format_percent
 
-__all__ = ["print_table"]
+__all__ = ["error_of", "print_table"]
+
+
+def error_of(where: Placement) -> str:
+    """For a column ``±``: half the width of the 95 % interval of any node's share; empty where it was counted."""
+    return format_percent(where.error, 1.0) if where.estimated else ""
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: frozenset[str] = frozenset()) -> None:

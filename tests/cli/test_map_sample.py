@@ -23,6 +23,30 @@ def test_a_sample_comes_with_its_error(numamig: Numamig) -> None:
     assert document["buckets"][0]["pages_by_node"] == {"0": 4}
 
 
-def test_a_sample_is_marked_in_text(numamig: Numamig) -> None:
-    rows = numamig.small("map", "10", "--sample").stdout.splitlines()
-    assert "~12" in rows[1] and "~" not in rows[2]
+def test_a_sample_is_marked_in_text_and_says_how_far_off_it_may_be(numamig: Numamig) -> None:
+    error = numamig.json("map", "10", "--sample")["regions"][0]["error"]
+    header, heap, shared = numamig.small("map", "10", "--sample").stdout.splitlines()
+    assert header.split()[-2:] == ["±", "path"]
+    assert "~12" in heap and heap.split()[-2] == f"{error:.0%}"
+    assert "~" not in shared and "%" not in shared
+    assert "±" not in numamig.small("map", "10").stdout
+
+
+def test_ps_says_how_far_off_it_may_be(numamig: Numamig) -> None:
+    numamig.scenario.write_text(
+        "scenario: 1\ntitle: large\nnodes:\n"
+        "  - {id: 0, cpus: 0-1, memory: 4GiB}\n  - {id: 1, cpus: 2-3, memory: 4GiB}\n"
+        "processes:\n"
+        "  - {name: big, pid: 10, runs_on: [0], regions: [{kind: heap, size: 2GiB, nodes: {0: 1, 1: 1}}]}\n"
+        "  - {name: small, pid: 11, runs_on: [0], regions: [{kind: heap, size: 2MiB, nodes: {0: 1, 1: 1}}]}\n"
+    )
+    big, small = numamig.json("ps")
+    assert (big["estimated"], small["estimated"], small["error"]) == (True, False, 0.0)
+    assert 0.01 <= big["error"] < 0.1
+    header, first, second = numamig.small("ps").stdout.splitlines()
+    assert header.split() == ["pid", "name", "user", "rss", "node", "0", "node", "1", "remote", "±", "runs", "on"]
+    cells = first.split()
+    assert cells[3] == "2.0G"  # exact
+    assert cells[4][0] == cells[5][0] == cells[6][0] == "~"
+    assert cells[7] == f"{big['error']:.0%}"
+    assert "~" not in second and second.count("%") == 1  # its remote share, counted
