@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import pwd
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from numamig.cli.narrate import narrate
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
 from numamig.cli.retold import account_as_dict, print_account, print_steps, step_as_dict
-from numamig.cli.running import recording
 from numamig.cli.table import print_table
-from numamig.errors import UsageError
+from numamig.errors import JournalError, UsageError
+from numamig.migrate.journal.locks import WriterLocks
+from numamig.migrate.journal.place import state_directory
 from numamig.migrate.journal.record import Recorder, boot_of
-from numamig.migrate.journal.store import JobEntry
-from numamig.migrate.resume import moved_pages
+from numamig.migrate.journal.store import JobEntry, Journal
 from numamig.migrate.retold import retell, steps
+from numamig.text import plain
 from numamig.units import format_bytes
 
 if TYPE_CHECKING:
@@ -44,7 +48,7 @@ def command(shared: Shared, job: int | None, everything: bool, with_steps: bool,
     if with_steps and job is None:
         raise UsageError("--steps is of one job", hint="numamig jobs 17 --steps")
     backend = shared.open()
-    with recording(backend) as recorder:
+    with _looking(backend) as recorder:
         if job is not None:
             _tell(recorder, recorder.journal.job(job), with_steps=with_steps, as_json=as_json)
             return
@@ -55,6 +59,32 @@ def command(shared: Shared, job: int | None, everything: bool, with_steps: bool,
             _print(recorder, entries)
         else:
             click.echo("nothing was moved here since it was started", err=True)
+
+
+@contextmanager
+def _looking(backend: Backend) -> Iterator[Recorder]:
+    """The journal, as far as it can be read: who only looks need not be able to write."""
+    try:
+        recorder = Recorder.open(backend)
+    except JournalError as error:
+        recorder = _to_read(backend, error)
+    try:
+        yield recorder
+    finally:
+        recorder.close()
+
+
+def _to_read(backend: Backend, error: JournalError) -> Recorder:
+    """
+    :param error: why it cannot be written; raised where it cannot be read either, or is not to be trusted
+    """
+    try:
+        place = state_directory(create=False)
+        recorder = Recorder(Journal(place / "journal.sqlite", writes=False), WriterLocks(place / "locks"), backend)
+    except JournalError:
+        raise error from None
+    narrate(f"numamig: {plain(error.message)}; old jobs are not forgotten, and nothing can be moved")
+    return recorder
 
 
 def _is_here(backend: Backend, entry: JobEntry) -> bool:
@@ -82,7 +112,7 @@ def _as_dict(recorder: Recorder, entry: JobEntry) -> dict[str, object]:
         "start_time": entry.image.start_time,
         "name": entry.name,
         "to": None if entry.kind == "undo" else request["target"],
-        "moved_pages": moved_pages(recorder.journal, entry),
+        "moved_pages": recorder.journal.moved_pages(entry.id, entry.page_size),
         "page_size": entry.page_size,
         "planned_pages": entry.planned,
         "outcomes": {outcome.key: pages for outcome, pages in entry.outcomes.items()},
@@ -107,7 +137,7 @@ def _print(recorder: Recorder, entries: list[JobEntry]) -> None:
             entry.name,
             str(entry.image.pid),
             _what(entry),
-            format_bytes(moved_pages(recorder.journal, entry) * entry.page_size),
+            format_bytes(recorder.journal.moved_pages(entry.id, entry.page_size) * entry.page_size),
             _state(recorder, entry),
         ]
         for entry in entries

@@ -298,6 +298,27 @@ def test_a_job_of_another_machine_is_not_listed_and_not_taken_back(kept: Kept) -
     assert kept.heap() == {0: 3072, 1: 1024}
 
 
+def test_jobs_are_listed_where_nothing_can_be_written(kept: Kept) -> None:
+    kept.move()
+    place = Path(kept.state["XDG_STATE_HOME"]) / "numamig"
+    db = sqlite3.connect(place / "journal.sqlite")
+    with db:
+        db.execute("UPDATE job SET changed = 1")  # long ago: to be forgotten
+    db.close()
+    full = 'ulimit -f 0; exec "$0" -m numamig "$@"'
+    environment = {**os.environ, **kept.state, "PYTHONPATH": str(Path(__file__).parents[2])}
+    backend = ("--scenario", str(kept.numamig.scenario), "--machine", str(kept.file))
+    command = ["sh", "-c", full, sys.executable, *backend, "jobs", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert [(job["job"], job["moved_pages"]) for job in json.loads(done.stdout)] == [(1, 3072)]
+    assert len(done.stderr.splitlines()) == 1
+    assert "old jobs are not forgotten, and nothing can be moved" in done.stderr
+    (place / "journal.sqlite").rename(place / "elsewhere")
+    (place / "journal.sqlite").symlink_to("elsewhere")
+    assert "is a symbolic link" in kept("jobs", code=3).stderr
+
+
 def test_without_a_journal_nothing_moves(kept: Kept) -> None:
     kept.state["XDG_STATE_HOME"] = "/proc"
     done = kept("move", "10", "--to", "1", code=3)

@@ -87,7 +87,7 @@ class WriterLocks:
             return None
         try:
             make_private_directory(self._directory, create=False)
-            descriptor = open_private(self._directory / name, os.O_RDWR)
+            descriptor = open_private(self._directory / name, os.O_RDONLY)
         except JournalError as error:
             if error.errno != errno.ENOENT:
                 raise

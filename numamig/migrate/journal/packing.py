@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from numamig.migrate.batch import Batch, Even
 from numamig.migrate.left import LeftPages
 
-__all__ = ["Intended", "pack_batch", "pack_left", "unpack_batch", "unpack_even", "unpack_left"]
+__all__ = ["Intended", "left_bytes", "pack_batch", "pack_left", "unpack_batch", "unpack_even", "unpack_left"]
 
 _RUNS, _BITS = 0, 1
 _RUN = np.dtype([("start", "<u8"), ("folios", "<u4"), ("page_size", "<u4"), ("source", "<i2"), ("target", "<i2")])
@@ -151,6 +151,12 @@ def pack_left(left: LeftPages) -> bytes:
     rows["start"], rows["end"], rows["outcome"] = left.start, left.end, left.outcome
     rows["source"], rows["target"] = left.source, left.target
     return rows.tobytes()
+
+
+def left_bytes(packed: bytes) -> int:
+    """Of the pages of one ``pack_left``, or of several one behind the other."""
+    rows = np.frombuffer(packed, _LEFT)
+    return int((rows["end"] - rows["start"]).sum())
 
 
 def unpack_left(packed: bytes) -> LeftPages:

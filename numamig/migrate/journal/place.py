@@ -103,7 +103,12 @@ def _demand_private(path: Path) -> None:
     found = path.lstat()
     _demand_own(path, found, stat.S_ISREG, "file")
     if found.st_mode & 0o077:
-        path.chmod(0o600)
+        try:
+            path.chmod(0o600)
+        except OSError as error:
+            raise JournalError(
+                f"{path}: {error.strerror}", hint="others may read it: chmod 600", errno=error.errno
+            ) from None
 
 
 def _demand_own(path: Path, found: os.stat_result, is_kind: object, kind: str) -> None:

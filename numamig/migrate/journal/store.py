@@ -20,43 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from numamig.errors import JournalError, UsageError
+from numamig.migrate.journal.packing import left_bytes
 from numamig.migrate.journal.place import demand_private, make_private
+from numamig.migrate.journal.schema import COLUMNS, SCHEMA, VERSION, connect, connect_to_read
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.process import MemoryImage
 
 __all__ = ["BatchEntry", "JobEntry", "Journal"]
 
-_VERSION = 1
 _KEPT_S = 30 * 24 * 3600.0
 """Of jobs that ended, or that belong to another boot."""
 _TOGETHER = 1024  # batches
-_SCHEMA = """
-CREATE TABLE job (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    undoes INTEGER REFERENCES job (id),
-    backend TEXT NOT NULL, machine TEXT NOT NULL, host TEXT NOT NULL, login_uid INTEGER, uid INTEGER NOT NULL,
-    boot TEXT NOT NULL, pid INTEGER NOT NULL, start_time INTEGER NOT NULL, device INTEGER NOT NULL,
-    inode INTEGER NOT NULL, layout TEXT NOT NULL, name TEXT NOT NULL,
-    page_size INTEGER NOT NULL, planned INTEGER NOT NULL, request TEXT NOT NULL, regions TEXT NOT NULL,
-    state TEXT NOT NULL, reason TEXT NOT NULL, outcomes TEXT NOT NULL, counters TEXT NOT NULL,
-    created REAL NOT NULL, changed REAL NOT NULL
-);
-CREATE TABLE batch (
-    job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
-    number INTEGER NOT NULL, intended BLOB NOT NULL, left BLOB, pages INTEGER NOT NULL, call_ns INTEGER,
-    PRIMARY KEY (job, number)
-) WITHOUT ROWID;
-CREATE TABLE act (
-    at REAL NOT NULL, job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
-    what TEXT NOT NULL, host TEXT NOT NULL, login_uid INTEGER, uid INTEGER NOT NULL
-);
-CREATE INDEX act_of_job ON act (job);
-"""
-_COLUMNS = (
-    "id, kind, undoes, backend, machine, host, login_uid, uid, boot, pid, start_time, device, inode, layout, name,"
-    " page_size, planned, request, regions, state, reason, outcomes, counters, created, changed"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +82,33 @@ class Journal:
     """Open for reading and writing; any thread may ask, one at a time gets an answer.
 
     :param path: None for one in memory, for machines that do not outlive this process
+    :param writes: False to read one that is there, also where nothing can be written
     :raises JournalError: it cannot be opened, is somebody else's, or of a later version.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, writes: bool = True) -> None:
         self.path = path
         self._lock = threading.RLock()
         if path is not None:
-            make_private(path)
+            if writes:
+                make_private(path)
             # SQLite follows links, and takes what it finds in them for pages of the journal.
-            demand_private(*(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")))
+            demand_private(*(path.with_name(path.name + end) for end in ("", "-wal", "-shm", "-journal")))
         with self._errors():
-            name = ":memory:" if path is None else str(path)
-            self._db = sqlite3.connect(name, timeout=10.0, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA foreign_keys=ON")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            if path is not None:
-                self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-                self._db.execute("PRAGMA journal_mode=WAL")
+            if path is not None and not writes:
+                self._db = connect_to_read(path)
+            else:
+                self._db = connect(":memory:" if path is None else str(path))
+                self._db.execute("PRAGMA foreign_keys=ON")
+                self._db.execute("PRAGMA synchronous=NORMAL")
+                if path is not None:
+                    self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                    self._db.execute("PRAGMA journal_mode=WAL")
             self._prepare()
 
     def _prepare(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > _VERSION:
+        if version > VERSION:
             raise JournalError(
                 f"{self.path} was written by a later numamig (format {version})", hint="use that, or move the file away"
             )
@@ -138,9 +116,9 @@ class Journal:
             with self.transaction():
                 (version,) = self._db.execute("PRAGMA user_version").fetchone()  # somebody may have been quicker
                 if version == 0:
-                    for statement in _SCHEMA.split(";"):
+                    for statement in SCHEMA.split(";"):
                         self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version={_VERSION}")
+                    self._db.execute(f"PRAGMA user_version={VERSION}")
 
     def close(self) -> None:
         with self._lock:
@@ -194,7 +172,7 @@ class Journal:
         """All that there are, or those of one boot of one machine; the oldest first."""
         with self._lock, self._errors():
             where, values = ("", ()) if boot is None else ("WHERE boot = ?", (boot,))
-            rows = self._db.execute(f"SELECT {_COLUMNS} FROM job {where} ORDER BY id", values).fetchall()  # noqa: S608
+            rows = self._db.execute(f"SELECT {COLUMNS} FROM job {where} ORDER BY id", values).fetchall()  # noqa: S608
         return [_job(row) for row in rows]
 
     def job(self, number: int) -> JobEntry:
@@ -202,7 +180,7 @@ class Journal:
         :raises UsageError: there is none.
         """
         with self._lock, self._errors():
-            row = self._db.execute(f"SELECT {_COLUMNS} FROM job WHERE id = ?", (number,)).fetchone()  # noqa: S608
+            row = self._db.execute(f"SELECT {COLUMNS} FROM job WHERE id = ?", (number,)).fetchone()  # noqa: S608
         if row is None:
             raise UsageError(f"there is no job {number} in the journal", hint="numamig jobs lists them")
         return _job(row)
@@ -243,6 +221,18 @@ class Journal:
         with self.transaction() as db:
             db.execute("UPDATE batch SET left = ? WHERE job = ? AND number = ?", (left, job, number))
 
+    def moved_pages(self, job: int, page_size: int) -> int:
+        """Base pages that were moved; those of a batch without a result are not among them."""
+        with self._lock, self._errors():
+            (meant,) = self._db.execute(
+                "SELECT ifnull(sum(pages), 0) FROM batch WHERE job = ? AND left IS NOT NULL", (job,)
+            ).fetchone()
+            some = self._db.execute("SELECT left FROM batch WHERE job = ? AND length(left) > 0", (job,))
+            stayed = 0
+            while rows := some.fetchmany(_TOGETHER):
+                stayed += left_bytes(b"".join(left for (left,) in rows))
+        return int(meant) - stayed // page_size
+
     def size_bytes(self, job: int) -> int:
         """What the batches of a job take."""
         with self._lock, self._errors():
@@ -280,7 +270,7 @@ class Journal:
 
 
 def _job(row: tuple[Any, ...]) -> JobEntry:
-    said = dict(zip(_COLUMNS.replace(" ", "").split(","), row, strict=True))
+    said = dict(zip(COLUMNS.replace(" ", "").split(","), row, strict=True))
     image = MemoryImage(
         said.pop("boot"),
         said.pop("pid"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from numamig.backends.simulator.backend import SimulatorBackend
+from numamig.backends.simulator.memory import Flag
 from numamig.errors import JournalError, UsageError
 from numamig.migrate.job import Job
 from numamig.migrate.journal.locks import WriterLocks
@@ -20,7 +21,7 @@ from numamig.migrate.journal.place import state_directory
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.journal.store import Journal
 from numamig.migrate.plan import plan_request
-from numamig.migrate.request import Request
+from numamig.migrate.request import Request, Retry, RetryMode
 from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobState
 from numamig.model.outcome import Outcome
@@ -258,6 +259,55 @@ def test_a_second_connection_takes_no_locks_from_the_first(path: Path) -> None:
     assert locks() == held
     second.close()
     first.close()
+
+
+def test_what_moved_is_summed_up_where_it_is_kept(path: Path) -> None:
+    backend = machine()
+    busy = dict.fromkeys(range(0, 3000, 7), Flag.ISOLATED)
+    (backing,) = add_process(backend, [0] * 3000, flags=busy)
+    journal = Journal(path)
+    request = Request(PID, 1, batch_pages=2, most_calls=None, retry=Retry(RetryMode.NEVER))
+    plan = plan_request(backend, request)
+    recorder = Recorder(journal, WriterLocks(None), backend)
+    record = recorder.begin(plan)
+    job = Job(record.number, backend, plan, record)
+    job.run()
+    for _ in range(700):
+        job.step()
+    assert len(journal.batch_numbers(job.number)) == 700
+    asked: list[str] = []
+    with journal.transaction() as db:
+        db.set_trace_callback(asked.append)
+    moved = pages_by_node(backing)[1]
+    # The result of the last step is written with the next one.
+    assert moved - 2 <= journal.moved_pages(job.number, 4096) < moved
+    assert len([statement for statement in asked if statement.startswith("SELECT")]) == 2
+    job.cancel()
+    assert journal.moved_pages(job.number, 4096) == moved == 1400 - 200
+    assert journal.moved_pages(7, 4096) == 0
+
+
+def test_who_only_reads_changes_nothing(path: Path) -> None:
+    journal = Journal(path)
+    new_job(journal, name="first")
+    reading = Journal(path, writes=False)
+    new_job(journal, name="second")  # in the file beside it
+    assert [job.name for job in reading.jobs()] == ["first", "second"]
+    with pytest.raises(JournalError, match="readonly"):
+        new_job(reading)
+    reading.close()
+    journal.close()
+    before = path.read_bytes()
+
+    def read() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        assert [job.name for job in Journal(path, writes=False).jobs()] == ["first", "second"]
+
+    assert status(in_child(read)) == 0
+    assert path.read_bytes() == before
+    with pytest.raises(JournalError, match="unable to open"):
+        Journal(path.with_name("other"), writes=False)
+    assert not path.with_name("other").exists()
 
 
 # What is forgotten
