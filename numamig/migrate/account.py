@@ -34,6 +34,10 @@ class Account:
         self._again = LeftPages.none()
         """Busy pages of the last pass that still await their turn in this one."""
 
+    def aim_at(self, plan: Plan) -> None:
+        """It goes by another plan from now on, for the same memory."""
+        self.plan = plan
+
     def book(self, batch: Batch, result: BatchResult, pages: int) -> None:
         """A batch that was moved; pages that were booked before (busy in an earlier pass) are booked anew."""
         settled, before = result.settled, None
@@ -78,10 +82,15 @@ class Account:
         """A further pass begins, for these."""
         self._again = busy
 
+    @property
+    def busy(self) -> LeftPages:
+        """What is to be looked for again, in this pass or in the next."""
+        return LeftPages.joined([self._again, *self._left])
+
     def all_gone(self) -> None:
         """What was busy is gone with its process."""
         page = self.plan.page_size
-        for lost in LeftPages.joined([self._again, *self._left]).chunks(_SETTLED_TOGETHER, page):
+        for lost in self.busy.chunks(_SETTLED_TOGETHER, page):
             gone = settled_as(lost, page)
             self.ledger.book(gone._replace(outcome=np.full(len(gone.address), Outcome.GONE, np.int8)), lost, page)
 

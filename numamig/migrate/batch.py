@@ -71,6 +71,11 @@ class Batch:
     def end(self) -> NDArray[np.uint64]:
         return self.address + self.size_bytes.view(np.uint64)
 
+    def pages(self, page_size: int) -> int:
+        """Base pages, of ``page_size`` bytes."""
+        even = self.even
+        return even.folios * (even.page_size // page_size) if even else int(self.size_bytes.sum()) // page_size
+
     @property
     def span(self) -> tuple[int, int]:
         """First byte, and the first one behind it all."""

@@ -17,18 +17,18 @@ from numamig.migrate.ahead import ChooserAhead
 from numamig.migrate.batch import Batch
 from numamig.migrate.breaker import Limits
 from numamig.migrate.chooser import ChoosesFor, choose_by_plan
+from numamig.migrate.course import Course, joined
 from numamig.migrate.guard import Guard
 from numamig.migrate.journal.record import JobRecord
 from numamig.migrate.ledger import LedgerRow
 from numamig.migrate.lost import Lost
 from numamig.migrate.mover import BatchResult, Stop, move_batch
+from numamig.migrate.paced import pace
 from numamig.migrate.pacing import Pacer
 from numamig.migrate.plan import Plan
-from numamig.migrate.preflight import recheck
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobSnapshot, JobState
-from numamig.model.events import BatchMoved, Event, JobEnded, JobStarted, PassEnded
-from numamig.model.finding import Severity
+from numamig.model.events import BatchMoved, Event, JobChecked, JobEnded, JobStarted, PassEnded
 from numamig.model.outcome import Outcome
 from numamig.model.pages import Ranges
 
@@ -54,7 +54,7 @@ class Job:
         :param record: its part of the journal; None for what nobody will want to take back
         """
         self.number = number
-        self.plan = plan
+        self._course = Course(backend, plan, record)
         self.state = JobState.HELD
         self.reason = ""
         self.remedy = ""
@@ -87,6 +87,11 @@ class Job:
         self._paused = False
         """Held since its last step: what was looked at before the first is looked at again."""
         self._call_ns: deque[int] = deque(maxlen=_TREND)
+
+    @property
+    def plan(self) -> Plan:
+        """As it is gone by now."""
+        return self._course.plan
 
     @property
     def request(self) -> Request:
@@ -126,7 +131,6 @@ class Job:
             events: list[Event] = []
             try:
                 events += self._begin(began)
-                self._hold.check()  # a pid may be another's by now, and the memory another program's
                 events += self._next_step(began)
             except TargetGone as error:
                 return [*events, *self._stop(error.message, gone=True)]
@@ -142,20 +146,32 @@ class Job:
 
         :raises RefusedError: another job of another numamig moves pages of this process, or something has changed.
         """
-        if self._began_ns is None:
-            if self._record is not None:
-                self._record.lock()
-                self._flush()
+        first = self._began_ns is None
+        if not first and not self._paused:
+            return []
+        if first and self._record is not None:
+            self._record.lock()
+        events = self._check(now_ns)
+        self._paused = False
+        if first:
+            self._flush()
             self._began_ns = now_ns
             self._guard.begin(now_ns)
-            return [JobStarted(self.number, self.plan.process.pid, now_ns, self.plan.pages)]
-        if self._paused:
-            self._paused = False
-            self._hold.check()
-            for finding in recheck(self._backend, self.request):
-                if finding.severity is Severity.ERROR:
-                    raise RefusedError(finding.reason, hint=finding.remedy or None, pid=self.request.pid)
-        return []
+            events.append(JobStarted(self.number, self.plan.process.pid, now_ns, self.plan.pages))
+        return events
+
+    def _check(self, now_ns: int) -> list[Event]:
+        """Preflight once more, where it is not fresh: all of it; only what is cheap between single steps.
+
+        :raises RefusedError: it says no.
+        """
+        stale = self._course.is_stale(now_ns)
+        if not self._paused and not stale:
+            return []
+        self._hold.check()
+        whole = stale or self.state is JobState.RUNNING
+        worth_telling = self._course.check(self._to_come() if whole else None)
+        return [JobChecked(self.number, now_ns, self.plan.warnings)] if worth_telling else []
 
     def _next_step(self, began_ns: int) -> list[Event]:
         clock = self._backend.clock
@@ -167,7 +183,7 @@ class Job:
         batch = self._chooser.next_batch(max(1, allowed))
         if (passed := self._chooser.passed) is not None:
             self._account.ledger.book(passed)
-        pages = self._pages_of(batch)
+        pages = batch.pages(self.plan.page_size)
         if pages > max(allowed, 0) and allowed < wanted:
             self._account.leave(batch)
             node = self.request.target
@@ -181,7 +197,7 @@ class Job:
         now = clock.now_ns()
         if result is not None:
             tripped = self._guard.moved(batch, result, now, again=self._passes > 1)
-            gap = self._pace(len(batch), result, now - began_ns)
+            gap = pace(self.pacer, len(batch), result, self.plan.page_size, now - began_ns)
             start, end = batch.span
             duration = sum(result.call_ns)
             events.append(
@@ -240,25 +256,44 @@ class Job:
         with self._stepping:
             return [] if self.state.ended else self._stop("cancelled", state=JobState.CANCELLED)
 
-    def retarget(self, plan: Plan) -> None:
-        """What has had no turn yet goes to another node; what moved stays where it is.
+    def steer(self, what: str, **wanted: int | None) -> None:
+        """Another ``batch_pages``, ``budget_ns`` or ``rate``, from the next batch on. May be said from any thread.
 
-        :param plan: of the same request with the other target
+        :param what: the act, in words
+        :raises JournalError: it could not be written down, and is not done.
+        """
+        self._course.set_pace(what, **wanted)
+        for name, value in wanted.items():
+            setattr(self.pacer, name, value)
+
+    def retarget(self, target: int, what: str) -> bool:
+        """What has had no turn yet goes to another node; what moved stays where it is, whoever goes on with the job.
+
+        :param what: the act, in words
+        :returns: whether it is a job that can be sent elsewhere
+        :raises UsageError: the node does not exist.
+        :raises RefusedError: preflight says no.
+        :raises JournalError: it could not be written down, and is not done.
         """
         with self._stepping:
             if self.state.ended or self.plan.undoes is not None:
-                return
+                return False
+            begun, outcomes = self._began_ns is not None, self._account.ledger.outcomes
+            had_turn = outcomes.total - outcomes[Outcome.NOT_TRIED] - self._account.busy.pages(self.plan.page_size)
+            self._course.aim_at(target, self._to_come() if begun else None, had_turn, what)
             rest = list(self._chooser.remaining())
-            self.plan = self._account.plan = plan
-            self._guard.aim_at(plan)
+            self._account.aim_at(self.plan)
+            self._guard.aim_at(self.plan)
             self._chooser = self._new_chooser(rest)
+            self._paused |= begun and self.state is not JobState.RUNNING
+            return True
+
+    def _to_come(self) -> list[tuple[int, int]]:
+        """Where pages are that had no turn yet, or will have another one."""
+        return joined(self._chooser.remaining(), self._account.busy.ranges())
 
     def _new_chooser(self, ranges: Ranges | None) -> ChooserAhead:
         return ChooserAhead(self._chooses(self._backend, self._hold, self.plan, ranges), self._backend.clock)
-
-    def _pages_of(self, batch: Batch) -> int:
-        even, page = batch.even, self.plan.page_size
-        return even.folios * (even.page_size // page) if even else int(batch.size_bytes.sum()) // page
 
     def _move(self, batch: Batch, pages: int, began_ns: int) -> BatchResult:
         """Move a batch and book it; pages that were booked before (busy in an earlier pass) are booked anew."""
@@ -275,7 +310,13 @@ class Job:
         try:
             request, pid = plan.request, plan.process.pid
             result = move_batch(
-                self._backend, pid, batch, plan.page_size, shared=request.shared, threads=request.threads
+                self._backend,
+                pid,
+                batch,
+                plan.page_size,
+                shared=request.shared,
+                threads=request.threads,
+                check=self._hold.check,  # a pid may be another's by now, and the memory another program's
             )
         finally:
             self.call_since_ns = None
@@ -285,18 +326,6 @@ class Job:
         self._steps += 1
         self._call_ns.append(sum(result.call_ns))
         return result
-
-    def _pace(self, folios: int, result: BatchResult, elapsed_ns: int) -> int:
-        """Tell the pacer; how long to wait."""
-        if not self.pacer.steers:
-            return 0
-        rounds, threads = result.call_ns, result.calls_at_once
-        moved = result.outcomes[Outcome.MOVED] * self.plan.page_size
-        pages = -(-result.outcomes.total // threads)
-        # Where a call failed half way, others named the rest of it: no one of them was about so many pages.
-        call_ns = rounds[0] if len(rounds) == 1 else 0
-        calls = len(rounds) * threads
-        return self.pacer.after_batch(pages, call_ns, moved, elapsed_ns, calls, -(-folios // threads))
 
     def _end_pass(self) -> list[Event]:
         busy = self._account.end_pass()

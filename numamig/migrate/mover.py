@@ -9,7 +9,7 @@ asked again before it is believed.
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -74,24 +74,40 @@ class BatchResult(NamedTuple):
         return ledger.moved()
 
 
+def _unchecked() -> None:
+    """Whoever asks knows that the process stays what it is."""
+
+
 def move_batch(
-    backend: Backend, pid: int, batch: Batch, page_size: int, *, shared: bool, threads: int = 1
+    backend: Backend,
+    pid: int,
+    batch: Batch,
+    page_size: int,
+    *,
+    shared: bool,
+    threads: int = 1,
+    check: Callable[[], None] = _unchecked,
 ) -> BatchResult:
     """Move the folios of ``batch`` and account for each base page of them.
 
     :param page_size: bytes of a base page
     :param threads: into how many calls, made at the same time, the batch is divided
+    :param check: made right before each call; raises ``TargetGone`` where the pid is another's, or its memory, by now
     """
     flags = MPOL_MF_MOVE_ALL if shared else MPOL_MF_MOVE
     if batch.even is None or (threads > 1 and len(batch) >= 2 * _LEAST_FOLIOS):
-        return _BatchMove(backend, pid, batch, page_size, flags, threads).run()
+        return _BatchMove(backend, pid, batch, page_size, flags, threads, check).run()
     clock = backend.clock
     began = clock.now_ns()
+    try:
+        check()
+    except TargetGone:
+        return _BatchMove(backend, pid, batch, page_size, flags, threads, check).gone()
     answer = backend.move_pages(pid, batch.address, batch.target, flags)
     call_ns = clock.now_ns() - began
     if answer.returned == 0 and answer.status.tobytes() == batch.target.tobytes():
         return _all_moved(batch.even, page_size, call_ns)
-    return _BatchMove(backend, pid, batch, page_size, flags, threads).run((answer, call_ns))
+    return _BatchMove(backend, pid, batch, page_size, flags, threads, check).run((answer, call_ns))
 
 
 def _all_moved(even: Even, page_size: int, call_ns: int) -> BatchResult:
@@ -103,13 +119,23 @@ def _all_moved(even: Even, page_size: int, call_ns: int) -> BatchResult:
 class _BatchMove:
     """The state of one batch while it is settled; ``outcome`` is per folio, ``pieces`` for folios that came apart."""
 
-    def __init__(self, backend: Backend, pid: int, batch: Batch, page_size: int, flags: int, threads: int) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        pid: int,
+        batch: Batch,
+        page_size: int,
+        flags: int,
+        threads: int,
+        check: Callable[[], None],
+    ) -> None:
         self._backend = backend
         self._pid = pid
         self._batch = batch
         self._page_size = page_size
         self._flags = flags
         self._threads = threads
+        self._check = check
         self._at_once = 1
         self._outcome = np.full(len(batch), Outcome.NOT_TRIED, np.int8)
         self._apart = np.zeros(len(batch), np.bool_)
@@ -139,19 +165,36 @@ class _BatchMove:
             self._stop = Stop.NO_ROOM
         return self._account()
 
+    def gone(self) -> BatchResult:
+        """There was nobody left to move pages of."""
+        self._lose(np.arange(len(self._batch)))
+        return self._account()
+
+    def _is_there(self, folios: NDArray[np.intp]) -> bool:
+        """Whether the process is still what it was; if not, these are gone."""
+        try:
+            self._check()
+        except TargetGone:
+            self._lose(folios)
+            return False
+        return True
+
+    def _lose(self, folios: NDArray[np.intp]) -> None:
+        self._outcome[folios] = Outcome.GONE
+        self._stop = Stop.TARGET_GONE
+
     def _move_all(self, pending: NDArray[np.intp]) -> None:
-        while len(pending) and self._stop is None:
+        while len(pending) and self._stop is None and self._is_there(pending):
             pending = self._call(pending)
 
     def _clear_hints(self, folios: NDArray[np.intp]) -> bool:
         """Whether the marks of NUMA balancing are gone from these, so that a call may see them."""
-        if not isinstance(self._backend, ClearsHints):
+        if not isinstance(self._backend, ClearsHints) or not self._is_there(folios):
             return False
         try:
             return self._backend.clear_hints(self._pid, self._batch.address[folios])
         except TargetGone:
-            self._outcome[folios] = Outcome.GONE
-            self._stop = Stop.TARGET_GONE
+            self._lose(folios)
             return False
 
     def _call(self, pending: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -229,6 +272,8 @@ class _BatchMove:
             return
         if reason is Outcome.GONE:
             self._outcome[folios] = reason
+            return
+        if not self._is_there(folios):  # whoever has the pid now would be asked
             return
         batch = self._batch
         base = folios[batch.size_bytes[folios] == self._page_size]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from numamig.backends.base import Backend
 from numamig.errors import UsageError
 from numamig.migrate.chooser import ChoosesFor, choose_by_plan
 from numamig.migrate.job import Job
-from numamig.migrate.journal.record import JobRecord, Recorder
+from numamig.migrate.journal.record import JobRecord, Recorder, running
 from numamig.migrate.ledger import LedgerRow
-from numamig.migrate.plan import Plan, plan_request
+from numamig.migrate.plan import Plan
+from numamig.migrate.preflight import demand_node
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.migrate.stream import EventStream
 from numamig.migrate.undo import Undoing, choose_to_undo, plan_undo
 from numamig.model.events import Event, JobAdded, JobAsked, JobFailed
+from numamig.units import format_duration, format_rate
 
 __all__ = ["JobQueue", "jobs_at_once"]
 
@@ -112,11 +114,14 @@ class JobQueue:
         return self._entry(number).job.ledger()
 
     def run(self, number: int) -> None:
-        """Let a held job run."""
+        """Let a held job run.
+
+        :raises JournalError: it could not be written down, and is not done.
+        """
         entry = self._entry(number)
         if entry.job.state is JobState.HELD:
+            self._asked(entry, running(entry.job.plan))
             entry.job.run()
-            self._asked(entry, "run")
 
     def hold(self, number: int) -> None:
         """Pause a job after the step it is in."""
@@ -135,42 +140,59 @@ class JobQueue:
             self._asked(entry, "cancel")
 
     def set_batch(self, number: int, pages: int) -> None:
-        """Base pages of the job's next batch."""
-        self._entry(number).job.pacer.batch_pages = max(1, pages)
+        """Base pages of the job's next batch.
+
+        :raises JournalError: it could not be written down, and is not done; so it is with the others.
+        """
+        pages = max(1, pages)
+        self._steer(number, f"batch {pages}", batch_pages=pages)
 
     def set_budget(self, number: int, budget_ns: int | None) -> None:
         """Wanted duration of a call; None: the size of batches is as it was set."""
-        self._entry(number).job.pacer.budget_ns = budget_ns
+        if budget_ns != self._entry(number).job.pacer.budget_ns:
+            said = "no budget" if budget_ns is None else f"budget {format_duration(budget_ns)}"
+            self._steer(number, said, budget_ns=budget_ns)
 
     def set_rate(self, number: int, rate: int | None) -> None:
         """Bytes per second, at most."""
-        self._entry(number).job.pacer.rate = rate
+        if rate != self._entry(number).job.pacer.rate:
+            self._steer(number, "no rate" if rate is None else f"rate {format_rate(rate)}", rate=rate)
+
+    def _steer(self, number: int, what: str, **wanted: int | None) -> None:
+        entry = self._entry(number)
+        if not entry.job.state.ended:
+            entry.job.steer(what, **wanted)
+            self._tell(entry, what)
 
     def prioritise(self, number: int, priority: int) -> None:
         """Jobs of a higher priority are stepped first, whatever their place."""
-        self._entry(number).priority = priority
+        entry = self._entry(number)
+        entry.priority = priority
+        self._asked(entry, f"priority {priority}")
 
     def shift(self, number: int, places: int) -> None:
         """Further to the front (negative) or to the back."""
-        self._entry(number)
+        entry = self._entry(number)
         with self._lock:
             place = self._order.index(number)
             self._order.remove(number)
             self._order.insert(max(0, min(len(self._order), place + places)), number)
+        self._asked(entry, f"shift {places:+d}")
 
     def retarget(self, number: int, target: int) -> None:
         """What has had no turn yet goes to another node.
 
         :raises UsageError: the node does not exist, or the job takes another one back.
         :raises RefusedError: preflight says no.
+        :raises JournalError: it could not be written down, and is not done.
         """
         entry = self._entry(number)
         if entry.job.plan.undoes is not None:
             raise UsageError(f"job {number} puts pages back where they were", hint="cancel it, and move them")
-        plan = plan_request(self._backend, replace(entry.job.request, target=target))
-        plan.demand_possible()
-        entry.job.retarget(plan)
-        self._asked(entry, f"retarget to node {target}")
+        demand_node(self._backend, target)
+        what = f"retarget to node {target}"
+        if entry.job.retarget(target, what):
+            self._tell(entry, what)
 
     def next_running(self) -> int | None:
         """The first job that wants a step and may have one: running, or to be cancelled."""
@@ -200,8 +222,11 @@ class JobQueue:
         with entry.stepping:
             with self._lock:
                 cancelled, entry.cancelled = entry.cancelled, False
+                alone = number not in self._claimed and entry.job.state is JobState.HELD and not cancelled
                 self._claimed.add(number)
             try:
+                if alone:  # and not because it runs: somebody asked for this one
+                    self._asked(entry, "step")
                 events = entry.job.cancel() if cancelled else entry.job.step()
             except Exception as error:
                 entry.job.hold()
@@ -217,8 +242,11 @@ class JobQueue:
         self._entry(number).job.waited(duration_ns)
 
     def _asked(self, entry: _Entry, what: str) -> None:
-        self.stream.publish([JobAsked(entry.job.number, self._backend.clock.now_ns(), what)])
+        self._tell(entry, what)
         entry.record.act(what)
+
+    def _tell(self, entry: _Entry, what: str) -> None:
+        self.stream.publish([JobAsked(entry.job.number, self._backend.clock.now_ns(), what)])
 
     def _wants_step(self, number: int) -> bool:
         entry = self._entries[number]

@@ -24,6 +24,7 @@ def plan_to_go_on(backend: Backend, recorder: Recorder, entry: JobEntry) -> tupl
 
     :raises UsageError: it is done, or it took another one back: that is simply done again.
     :raises RefusedError: it is another process or another memory by now; or another numamig is at it.
+    :raises JournalError: that it goes on could not be written down.
     :raises TargetGone: the process ended.
     """
     if entry.kind == "undo":
@@ -37,7 +38,10 @@ def plan_to_go_on(backend: Backend, recorder: Recorder, entry: JobEntry) -> tupl
         settle_doubtful(backend, recorder.journal, entry)
         before = moved_pages(recorder.journal, entry)
         record.before = OutcomeCounts.of({Outcome.MOVED: before})
-        return plan_request(backend, Request.from_dict(entry.request)), record
+        plan = plan_request(backend, Request.from_dict(entry.request))
+        record.widen(plan)
+        record.act("resume")
+        return plan, record
     except BaseException:
         record.unlock()
         raise

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from numamig.model.finding import Finding
 from numamig.model.outcome import OutcomeCounts
 
-__all__ = ["BatchMoved", "Event", "JobAdded", "JobAsked", "JobEnded", "JobFailed", "JobStarted", "PassEnded"]
+__all__ = [
+    "BatchMoved",
+    "Event",
+    "JobAdded",
+    "JobAsked",
+    "JobChecked",
+    "JobEnded",
+    "JobFailed",
+    "JobStarted",
+    "PassEnded",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,16 @@ class JobAsked:
     job: int
     at_ns: int
     what: str
-    """"run", "hold", "cancel", "retarget to node 2"."""
+    """"run", "hold", "step", "cancel", "retarget to node 2", "batch 64", "rate 200.0M/s"."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobChecked:
+    """A job that had waited may go on, and this speaks against it now: its warnings."""
+
+    job: int
+    at_ns: int
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +114,4 @@ class JobFailed:
     error: str
 
 
-Event = JobAdded | JobAsked | JobStarted | BatchMoved | PassEnded | JobEnded | JobFailed
+Event = JobAdded | JobAsked | JobChecked | JobStarted | BatchMoved | PassEnded | JobEnded | JobFailed

@@ -18,15 +18,18 @@ from numamig.migrate.journal.place import state_directory
 from numamig.migrate.journal.store import JobEntry, Journal
 from numamig.migrate.mover import BatchResult
 from numamig.migrate.plan import Plan
+from numamig.migrate.request import Request
 from numamig.model.outcome import OutcomeCounts
 from numamig.model.process import MemoryImage, Process
 from numamig.model.topology import NodeCounters
 from numamig.observe.causes import Movements
 
-__all__ = ["JobRecord", "Recorder", "boot_of", "image_of"]
+__all__ = ["JobRecord", "Recorder", "boot_of", "image_of", "running"]
 
 _NOBODY = 0xFFFF_FFFF
 """In /proc/self/loginuid: nobody logged in."""
+_Region = tuple[int, int, str, str]
+"""(start, end, kind, path)."""
 
 
 class Recorder:
@@ -57,10 +60,6 @@ class Recorder:
         """
         backend, process = self._backend, plan.process
         image = image_of(backend, process)
-        regions = [
-            (start, end, region.kind.value, region.path)
-            for region, (start, end) in zip(plan.selected, plan.ranges, strict=True)
-        ]
         number = self.journal.new_job(
             {
                 "kind": "move" if plan.undoes is None else "undo",
@@ -78,7 +77,7 @@ class Recorder:
                 "page_size": plan.page_size,
                 "planned": plan.pages,
                 "request": json.dumps(plan.request.as_dict()),
-                "regions": json.dumps(regions),
+                "regions": json.dumps(_regions(plan)),
             }
         )
         return JobRecord(self, number, image)
@@ -166,12 +165,39 @@ class JobRecord:
 
         :raises JournalError: it could not be written.
         """
-        actor = _actor()
+        with self._recorder.journal.transaction() as db:
+            self._write_act(db, what)
+
+    def rewrite(self, request: Request, planned: int, what: str) -> None:
+        """Somebody wants something else of the job: what it is gone on with by, whoever does so.
+
+        :param planned: base pages, those that had their turn among them
+        :param what: the act
+        :raises JournalError: it could not be written, and so may not be done.
+        """
         with self._recorder.journal.transaction() as db:
             db.execute(
-                "INSERT INTO act (at, job, what, host, login_uid, uid) VALUES (?, ?, ?, ?, ?, ?)",
-                (time.time(), self.number, what, actor["host"], actor["login_uid"], actor["uid"]),
+                "UPDATE job SET request = ?, planned = ? WHERE id = ?",
+                (json.dumps(request.as_dict()), planned, self.number),
             )
+            self._write_act(db, what)
+
+    def widen(self, plan: Plan) -> None:
+        """It is gone on with, also in memory that was mapped since it began; and that too can be taken back.
+
+        :raises JournalError: it could not be written, and so may not be moved.
+        """
+        with self._recorder.journal.transaction() as db:
+            (before,) = db.execute("SELECT regions FROM job WHERE id = ?", (self.number,)).fetchone()
+            regions = json.dumps(_joined([tuple(each) for each in json.loads(before)], _regions(plan)))
+            db.execute("UPDATE job SET regions = ? WHERE id = ?", (regions, self.number))
+
+    def _write_act(self, db: Any, what: str) -> None:
+        actor = _actor()
+        db.execute(
+            "INSERT INTO act (at, job, what, host, login_uid, uid) VALUES (?, ?, ?, ?, ?, ?)",
+            (time.time(), self.number, what, actor["host"], actor["login_uid"], actor["uid"]),
+        )
 
     def _write_result(self, db: Any) -> None:
         if self._settled is not None:
@@ -180,6 +206,12 @@ class JobRecord:
                 "UPDATE batch SET left = ?, call_ns = ? WHERE job = ? AND number = ?",
                 (left, call_ns, self.number, number),
             )
+
+
+def running(plan: Plan) -> str:
+    """The act of letting a job run, with the warnings that were accepted by it: "run, accepting: balancing, shared"."""
+    checks = dict.fromkeys(finding.check for finding in plan.warnings)
+    return f"run, accepting: {', '.join(checks)}" if checks else "run"
 
 
 def boot_of(backend: Backend) -> str:
@@ -192,6 +224,29 @@ def image_of(backend: Backend, process: Process) -> MemoryImage:
     if isinstance(backend, TellsMemoryImage):
         return backend.memory_image(process.pid)
     return MemoryImage("", process.pid, process.start_time, (0, 0), ())
+
+
+def _regions(plan: Plan) -> list[_Region]:
+    """What is selected, ascending."""
+    parts = zip(plan.selected, plan.ranges, strict=True)
+    return [(start, end, region.kind.value, region.path) for region, (start, end) in parts]
+
+
+def _joined(before: list[_Region], now: list[_Region]) -> list[_Region]:
+    """What is there now, and what of the earlier regions is nowhere in it; ascending, without overlaps."""
+    joined, nth = list(now), 0
+    for start, end, kind, path in before:
+        while nth < len(now) and now[nth][1] <= start:
+            nth += 1
+        later = nth
+        while later < len(now) and now[later][0] < end:
+            if start < now[later][0]:
+                joined.append((start, now[later][0], kind, path))
+            start = now[later][1]
+            later += 1
+        if start < end:
+            joined.append((start, end, kind, path))
+    return sorted(joined)
 
 
 def _movements(counters: NodeCounters | None) -> str:
