@@ -17,7 +17,7 @@ from numamig.cli.retold import account_as_dict, print_account, print_steps, step
 from numamig.cli.table import print_table
 from numamig.errors import JournalError, UsageError
 from numamig.migrate.journal.locks import WriterLocks
-from numamig.migrate.journal.place import state_directory
+from numamig.migrate.journal.place import DAY_S, state_directory
 from numamig.migrate.journal.record import Recorder, boot_of
 from numamig.migrate.journal.store import JobEntry, Journal
 from numamig.migrate.retold import retell, steps
@@ -34,7 +34,15 @@ __all__ = ["command"]
 @click.argument("job", type=click.IntRange(min=1), required=False)
 @click.option("--all", "everything", is_flag=True, help="Also those of other machines and of earlier boots.")
 @click.option("--steps", "with_steps", is_flag=True, help="The steps of JOB: numbers, as undo --steps takes them.")
-def command(shared: Shared, job: int | None, everything: bool, with_steps: bool, as_json: bool) -> None:
+@click.option(
+    "--forget",
+    type=click.IntRange(min=1),
+    metavar="DAYS",
+    help="Forget, now, jobs that nothing was done about for so long; otherwise that takes 30 days.",
+)
+def command(
+    shared: Shared, job: int | None, everything: bool, with_steps: bool, forget: int | None, as_json: bool
+) -> None:
     """What ran, what is unfinished, and who did it; with a number, everything about one JOB.
 
     \b
@@ -44,11 +52,18 @@ def command(shared: Shared, job: int | None, everything: bool, with_steps: bool,
       numamig jobs 17 --steps
       numamig resume 17
       numamig undo 17
+      numamig jobs --forget 7
+
+    Jobs that nothing was done about for 30 days are forgotten by themselves, or for NUMAMIG_KEEP_DAYS, where the
+    environment has that. Those of this boot that are held or running stay, and so does what a kept undo took back.
     """
     if with_steps and job is None:
         raise UsageError("--steps is of one job", hint="numamig jobs 17 --steps")
     backend = shared.open()
     with _looking(backend) as recorder:
+        if forget is not None:
+            count = recorder.journal.prune(forget * DAY_S, boot=boot_of(backend))
+            narrate(f"{count} job{'s' * (count != 1)} forgotten")
         if job is not None:
             _tell(recorder, recorder.journal.job(job), with_steps=with_steps, as_json=as_json)
             return

@@ -159,7 +159,7 @@ def test_where_there_was_no_room_to_spare_only_a_flag_puts_pages_back(numamig: N
     assert outcomes(kept.move()) == {"moved": 3072}
     stopped = json.loads(kept("undo", "--json", code=1).stdout)
     assert stopped["reason"] == "node 0 is down to its reserve"
-    assert stopped["outcomes"]["not_tried"] > 0
+    assert stopped["outcomes"]["no_room"] > 0
     assert kept.heap()[0] < 3072
     kept("undo", "--reserve", "0")
     assert kept.heap() == {0: 3072, 1: 1024}
@@ -296,6 +296,21 @@ def test_a_job_of_another_machine_is_not_listed_and_not_taken_back(kept: Kept) -
     assert [job["job"] for job in kept.json("jobs", "--all")] == [1]
     assert "in another boot than this" in kept("undo", "1", code=3).stderr
     assert kept.heap() == {0: 3072, 1: 1024}
+
+
+def test_old_jobs_are_forgotten_when_it_is_asked_for(kept: Kept) -> None:
+    for _ in range(2):
+        kept.move()
+    db = sqlite3.connect(Path(kept.state["XDG_STATE_HOME"]) / "numamig" / "journal.sqlite")
+    with db:
+        db.execute("UPDATE job SET changed = changed - 10 * 86400 WHERE id = 1")
+    db.close()
+    assert len(kept.json("jobs", "--forget", "11")) == 2
+    done = kept("jobs", "--forget", "9", "--json")
+    assert done.stderr == "1 job forgotten\n"
+    assert [job["job"] for job in json.loads(done.stdout)] == [2]
+    kept.state["NUMAMIG_KEEP_DAYS"] = "soon"
+    assert "NUMAMIG_KEEP_DAYS is 'soon'" in kept("jobs", code=2).stderr
 
 
 def test_jobs_are_listed_where_nothing_can_be_written(kept: Kept) -> None:

@@ -8,9 +8,20 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from numamig.errors import JournalError
+from numamig.errors import JournalError, UsageError
 
-__all__ = ["demand_private", "make_private", "make_private_directory", "open_private", "state_directory"]
+__all__ = [
+    "DAY_S",
+    "demand_private",
+    "kept_for_s",
+    "make_private",
+    "make_private_directory",
+    "open_private",
+    "state_directory",
+]
+
+DAY_S = 24 * 3600.0
+_MOST_DAYS = 36_500
 
 
 def state_directory(environment: Mapping[str, str] = os.environ, *, create: bool = True) -> Path:
@@ -29,6 +40,20 @@ def state_directory(environment: Mapping[str, str] = os.environ, *, create: bool
         raise _nowhere(place, error) from None
     make_private_directory(place, create=create)
     return place
+
+
+def kept_for_s(environment: Mapping[str, str] = os.environ) -> float:
+    """How long jobs are remembered that nothing is done about: ``NUMAMIG_KEEP_DAYS``, or 30 days.
+
+    :raises UsageError: that is no number of days.
+    """
+    said = environment.get("NUMAMIG_KEEP_DAYS", "").strip() or "30"
+    if not (said.isascii() and said.isdecimal() and 1 <= int(said) <= _MOST_DAYS):
+        raise UsageError(
+            f"NUMAMIG_KEEP_DAYS is {said!r}, which is no number of days",
+            hint=f"set it to a number from 1 to {_MOST_DAYS}",
+        )
+    return int(said) * DAY_S
 
 
 def make_private_directory(place: Path, *, create: bool = True) -> None:

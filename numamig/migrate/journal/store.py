@@ -21,15 +21,13 @@ from typing import Any
 
 from numamig.errors import JournalError, UsageError
 from numamig.migrate.journal.packing import left_bytes
-from numamig.migrate.journal.place import demand_private, make_private
+from numamig.migrate.journal.place import demand_private, kept_for_s, make_private
 from numamig.migrate.journal.schema import COLUMNS, SCHEMA, VERSION, connect, connect_to_read
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.process import MemoryImage
 
 __all__ = ["BatchEntry", "JobEntry", "Journal"]
 
-_KEPT_S = 30 * 24 * 3600.0
-"""Of jobs that ended, or that belong to another boot."""
 _TOGETHER = 1024  # batches
 
 
@@ -248,12 +246,13 @@ class Journal:
                 "SELECT at, what, host, login_uid, uid FROM act WHERE job = ? ORDER BY rowid", (job,)
             ).fetchall()
 
-    def prune(self, older_than_s: float = _KEPT_S, now: float | None = None, *, boot: str | None = None) -> int:
+    def prune(self, older_than_s: float | None = None, now: float | None = None, *, boot: str | None = None) -> int:
         """Forget jobs that nothing was done about for so long, and that no younger one takes back; how many.
 
+        :param older_than_s: None for what the user set, or 30 days
         :param boot: this one: those of it that did not end can still be gone on with, and stay
         """
-        before = (time.time() if now is None else now) - older_than_s
+        before = (time.time() if now is None else now) - (kept_for_s() if older_than_s is None else older_than_s)
         with self.transaction() as db:
             count = db.execute(
                 "DELETE FROM job WHERE id NOT IN (WITH RECURSIVE kept (id) AS ("

@@ -333,6 +333,33 @@ def test_old_jobs_are_forgotten_with_all_that_they_moved(path: Path) -> None:
     assert path.stat().st_size < 0.6 * before
 
 
+def test_how_long_is_said_by_the_environment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(path)
+    for age in (40, 8, 6):
+        new_job(journal, age)
+    monkeypatch.setenv("NUMAMIG_KEEP_DAYS", "60")
+    assert journal.prune(now=1e9) == 0
+    monkeypatch.setenv("NUMAMIG_KEEP_DAYS", "7")
+    assert journal.prune(now=1e9) == 2
+    assert numbers(journal) == [3]
+    for wrong in ("0", "-1", "7d", "1e3", "99999999"):
+        monkeypatch.setenv("NUMAMIG_KEEP_DAYS", wrong)
+        with pytest.raises(UsageError, match="NUMAMIG_KEEP_DAYS"):
+            journal.prune(now=1e9)
+    monkeypatch.setenv("NUMAMIG_KEEP_DAYS", "")
+    assert journal.prune(now=1e9 + 25 * DAY_S) == 1
+
+
+@pytest.mark.parametrize("state", ["running", "held", "cancelled", "stopped"])
+def test_what_is_unfinished_stays_until_it_is_old_whatever_boot_it_is_of(path: Path, state: str) -> None:
+    journal = Journal(path)
+    for boot in ("boot", "earlier"):
+        new_job(journal, 29, state=state, boot=boot)
+    for boot in ("boot", "earlier", None):
+        assert journal.prune(now=1e9, boot=boot) == 0
+    assert numbers(journal) == [1, 2]
+
+
 def test_what_a_younger_job_takes_back_stays(path: Path) -> None:
     journal = Journal(path)
     old = new_job(journal, 50)
