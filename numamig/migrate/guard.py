@@ -20,7 +20,7 @@ class Guard:
     def __init__(self, backend: Backend, plan: Plan, limits: Limits, seed: int) -> None:
         self._backend = backend
         self._pid = plan.process.pid
-        self._breaker = Breaker(limits, plan.page_size)
+        self._breaker = Breaker(limits, plan.page_size, plan.pages)
         self._sample = MovedSample(seed=seed)
         self._room: Room | None
         self.aim_at(plan)
@@ -34,6 +34,11 @@ class Guard:
         """Nothing has moved yet: what was swapped out before is not this job's doing."""
         if self._breaker.wants_health(now_ns) and isinstance(self._backend, TellsHealth):
             self._breaker.healthy(self._backend.health())
+
+    def begin_again(self, now_ns: int) -> None:
+        """It was paused: what was swapped out meanwhile is not this job's doing either."""
+        self._breaker.begin_again()
+        self.begin(now_ns)
 
     def allows(self, pages: int, now_ns: int) -> int:
         """How many base pages of so many may go to the target now."""

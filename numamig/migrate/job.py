@@ -158,6 +158,8 @@ class Job:
             self._began_ns = now_ns
             self._guard.begin(now_ns)
             events.append(JobStarted(self.number, self.plan.process.pid, now_ns, self.plan.pages))
+        else:
+            self._guard.begin_again(now_ns)
         return events
 
     def _check(self, now_ns: int) -> list[Event]:

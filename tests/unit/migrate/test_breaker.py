@@ -9,7 +9,12 @@ from numamig.backends.base import TellsHealth
 from numamig.backends.simulator.memory import Flag
 from numamig.migrate.batch import Batch, Even
 from numamig.migrate.breaker import Breaker, Limits, MovedSample
+from numamig.migrate.job import Job
 from numamig.migrate.mover import move_batch
+from numamig.migrate.plan import plan_request
+from numamig.migrate.request import Request
+from numamig.migrate.run import run_job
+from numamig.migrate.snapshot import JobState
 from numamig.model.finding import Finding, Severity
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.topology import Health
@@ -99,6 +104,16 @@ def test_a_pinned_region_in_a_job_of_4000_pages(pinned: int, trips: bool) -> Non
     assert any(breaker.after_batch(part) for part in parts) is trips
 
 
+def test_a_job_of_4000_busy_pages_is_stopped() -> None:
+    backend = machine()
+    add_process(backend, [0] * 4000, flags=dict.fromkeys(range(4000), Flag.PINNED))
+    job = Job(1, backend, plan_request(backend, Request(PID, 1, batch_pages=100)))
+    for _ in run_job(job, backend):
+        pass
+    assert (job.state, job.snapshot().steps) == (JobState.STOPPED, 10)
+    assert job.reason == "100% of the last 1,000 pages were busy"
+
+
 # --- pressure and swap -----------------------------------------------------------------------------------------------
 
 
@@ -136,6 +151,20 @@ def test_what_is_swapped_out_during_a_pause_is_not_the_jobs_doing() -> None:
     assert breaker.healthy(health(3600, 0.9, swapped_out=10**6)) is None
     assert breaker.healthy(health(3601, swapped_out=10**6 + 4096)) is None
     assert "16.0M were swapped out" in reason(breaker.healthy(health(3602, swapped_out=10**6 + 4097)))
+
+
+def test_a_job_that_was_paused_while_others_swapped_goes_on() -> None:
+    backend = machine()
+    add_process(backend, [0] * 4000)
+    job = Job(1, backend, plan_request(backend, Request(PID, 1, batch_pages=100)))
+    job.run()
+    job.step()
+    job.hold()
+    backend.clock.sleep_ns(3600 * SECOND)
+    backend.machine.vmstat["pswpout"] = 10**6
+    for _ in run_job(job, backend):
+        backend.clock.sleep_ns(SECOND)  # long enough to ask again
+    assert (job.state, job.snapshot().outcomes[Outcome.MOVED]) == (JobState.DONE, 4000)
 
 
 def test_pages_of_64_kib_are_fewer() -> None:
