@@ -28,6 +28,8 @@ class Situation:
     """The job that job keys act on."""
     undo: JobSnapshot | None = None
     """The job that would be taken back."""
+    ledger: JobSnapshot | None = None
+    """The job whose ledger would be shown, ended or not."""
     jobs: int = 0
     """How many are in the queue."""
     nodes: tuple[int, ...] = ()

@@ -294,6 +294,17 @@ ACTIONS: tuple[Action, ...] = (
         applies=_has_job,
     ),
     Action(
+        "ledger",
+        "L",
+        "ledger",
+        "ledger",
+        "why pages stayed, what would help, and what happened",
+        "job",
+        applies=lambda s: s.ledger is not None,
+        say=lambda s: f"ledger {s.ledger.number}" if s.ledger is not None else "ledger",
+        rank=30,
+    ),
+    Action(
         "earlier",
         "E",
         "earlier",

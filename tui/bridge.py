@@ -16,6 +16,7 @@ from dataclasses import replace
 from numamig.backends.base import Backend
 from numamig.clock import PacedClock
 from numamig.errors import JournalError, RefusedError
+from numamig.migrate.ledger import LedgerRow
 from numamig.migrate.plan import Plan
 from numamig.migrate.queue import JobQueue
 from numamig.migrate.snapshot import JobSnapshot, JobState
@@ -182,6 +183,10 @@ class Bridge:
     def jobs(self) -> tuple[JobSnapshot, ...]:
         """Every job as it is now; waits for no step."""
         return self._queue.snapshots()
+
+    def ledger(self, number: int) -> list[LedgerRow]:
+        """What became of a job's pages, by region, source and target."""
+        return self._queue.ledger(number)
 
     def steps(self, jobs: Iterable[JobSnapshot]) -> Steps:
         """How it stands with the steps in progress."""

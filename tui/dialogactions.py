@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui.action import MOST_NODES, Action
 
-__all__ = ["EARLIER_ACTIONS", "EDIT_ACTIONS", "PLAN_ACTIONS", "UNDO_ACTIONS"]
+__all__ = ["EARLIER_ACTIONS", "EDIT_ACTIONS", "LEDGER_ACTIONS", "PLAN_ACTIONS", "UNDO_ACTIONS"]
 
 
 def _fields(dialog: str) -> tuple[Action, ...]:
@@ -60,3 +60,12 @@ EARLIER_ACTIONS: tuple[Action, ...] = (
     Action("earlier-leave", "escape,q", "leave", "back", "back", "earlier"),
 )
 """Of the dialog with jobs of an earlier run."""
+
+LEDGER_ACTIONS: tuple[Action, ...] = (
+    Action("ledger-down", "j,down", "scroll", "scroll", "down", "ledger", 1),
+    Action("ledger-up", "k,up", "scroll", "scroll", "up", "ledger", -1),
+    Action("ledger-page-down", "ctrl+d,pagedown", "scroll", "scroll", "page down", "ledger", 10),
+    Action("ledger-page-up", "ctrl+u,pageup", "scroll", "scroll", "page up", "ledger", -10),
+    Action("ledger-leave", "escape,q,L", "leave", "back", "back", "ledger"),
+)
+"""Of the dialog with the ledger of a job."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from rich.cells import cell_len, set_cell_size
 
 from numamig.migrate.plan import Plan
@@ -18,6 +20,7 @@ __all__ = [
     "clock_text",
     "command_line",
     "duration_text",
+    "estimated_share",
     "fit",
     "kind_label",
     "map_command",
@@ -68,6 +71,19 @@ def remote_text(remote: int | None, total: int) -> str:
         return "-"
     share = 100 * remote / total
     return "<1%" if 0 < share < 1 else ">99%" if 99 < share < 100 else f"{share:.0f}%"
+
+
+def estimated_share(remote: int | None, total: int, error: float, *, only_ascii: bool = False) -> str:
+    """``~42±2%``: a share and half the width of its 95 % interval; ``~42%`` where that is not known.
+
+    :param error: 0 to 1
+    """
+    if remote is None or not total:
+        return "-"
+    if not 0 < error < 1:
+        return f"~{remote_text(remote, total)}"
+    share, half = 100 * remote / total, ceil(100 * error)
+    return f"{share:.0f}+-{half}%" if only_ascii else f"~{share:.0f}±{half}%"
 
 
 def duration_text(duration_ns: float) -> str:

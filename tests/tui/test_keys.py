@@ -131,7 +131,7 @@ async def test_the_palette_runs_actions() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: line_with(app, "exact"))
         await press(pilot, "ctrl+p")
-        await until(pilot, lambda: line_with(app, "go to cache 200"))
+        await until(pilot, lambda: line_with(app, "go to db 100"))
         await press(pilot, *"cache")
         await until(pilot, lambda: not line_with(app, "go to db"))
         await press(pilot, "enter")

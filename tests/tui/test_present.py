@@ -14,6 +14,7 @@ from tui.present import (
     clock_text,
     command_line,
     duration_text,
+    estimated_share,
     fit,
     region_label,
     remote_text,
@@ -52,6 +53,16 @@ def test_numbers() -> None:
         "100%",
     ]
     assert clock_text(41_250_000_000) == "t+0:41.2"
+
+
+def test_an_estimate_has_its_error() -> None:
+    assert estimated_share(42, 100, 0.012) == "~42±2%"
+    assert estimated_share(42, 100, 0.012, only_ascii=True) == "42+-2%"
+    assert [estimated_share(*about) for about in ((42, 100, 1.0), (None, 100, 0.1), (0, 100, 0.004))] == [
+        "~42%",
+        "-",
+        "~0±1%",
+    ]
 
 
 def test_region_labels() -> None:

@@ -14,6 +14,7 @@ from tui.jobwords import SLOW_S
 from tui.present import command_line, undo_command
 from tui.screens.earlier import EarlierDialog
 from tui.screens.edit import EditDialog, Edited
+from tui.screens.ledger import Account, LedgerDialog
 from tui.screens.looking import LookingScreen
 from tui.screens.plan import Accepted, PlanDialog
 from tui.screens.undo import UndoDialog
@@ -62,6 +63,14 @@ class ActingScreen(LookingScreen):
         process = job.plan.process
         dialog = UndoDialog(self.look, self.bridge, job.number, (process.name, process.pid), job)
         self.app.push_screen(dialog, partial(self._undone, job.number))
+
+    def action_ledger(self) -> None:
+        job = self.queue.latest
+        if job is not None:
+            self.app.push_screen(LedgerDialog(self.look, job.number, partial(self._account, job.number)))
+
+    def _account(self, number: int) -> Account:
+        return self._now(number), self.bridge.ledger(number), self.narrator.told_of(number)
 
     def action_earlier(self) -> None:
         self.app.push_screen(EarlierDialog(self.look, self.bridge), self._earlier_chosen)

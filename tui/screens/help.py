@@ -8,13 +8,13 @@ from textual.binding import Binding, BindingType
 
 from tui.action import MOST_NODES, Action, keys_text
 from tui.actions import ACTIONS
-from tui.dialogactions import EARLIER_ACTIONS, EDIT_ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS
+from tui.dialogactions import EARLIER_ACTIONS, EDIT_ACTIONS, LEDGER_ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS
 from tui.look import Look, Spans
 from tui.screens.dialog import Dialog
 
 __all__ = ["Help", "help_lines"]
 
-_GROUPS = ("move", "lists", "map", "node", "job", "view", "plan", "undo", "edit", "earlier")
+_GROUPS = ("move", "lists", "map", "node", "job", "view", "plan", "undo", "edit", "earlier", "ledger")
 
 
 def help_lines(look: Look) -> list[Spans]:
@@ -22,7 +22,7 @@ def help_lines(look: Look) -> list[Spans]:
     lines: list[Spans] = []
     for group in _GROUPS:
         name = group
-        for action in (*ACTIONS, *PLAN_ACTIONS, *UNDO_ACTIONS, *EDIT_ACTIONS, *EARLIER_ACTIONS):
+        for action in (*ACTIONS, *PLAN_ACTIONS, *UNDO_ACTIONS, *EDIT_ACTIONS, *EARLIER_ACTIONS, *LEDGER_ACTIONS):
             if action.group != group or (
                 action.argument in range(1, MOST_NODES) and action.method in ("spotlight", "node")
             ):

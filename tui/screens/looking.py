@@ -239,6 +239,7 @@ class LookingScreen(Screen[None]):
             mark=mark,
             job=self.queue.acting,
             undo=self.queue.undoable,
+            ledger=self.queue.latest,
             jobs=len(self.queue.jobs),
             nodes=tuple(node.id for node in seen.topology.nodes) if seen is not None else (),
             out=self.filter_bar.display or filtered or self.spot is not None or self.active != "processes",

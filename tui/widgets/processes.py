@@ -6,7 +6,7 @@ from rich.style import Style
 
 from tui.choice import Marks
 from tui.look import Look, Spans
-from tui.present import remote_text, size_text
+from tui.present import estimated_share, remote_text, size_text
 from tui.ramps import digit
 from tui.snapshots import Census, Identity, ProcessSeen, Standing
 from tui.widgets.pane import Table
@@ -118,7 +118,7 @@ class ProcessTable(Table[Identity]):
 
     def _widths(self, width: int) -> tuple[int, int, int]:
         """Of name, user and bar."""
-        room = width - 26
+        room = width - 28
         user = 11 if room >= 44 else 0
         room -= user
         bar = max(6, min(32, room * 9 // 20))
@@ -129,7 +129,7 @@ class ProcessTable(Table[Identity]):
         fit = self.look.fit
         text = (
             " " + fit("pid", 7, right=True) + " " + fit("name", name) + fit("user", user) + fit("rss", 7, right=True)
-            + " " + fit("by node", bar) + fit("rem", 5, right=True) + " on"
+            + " " + fit("by node", bar) + fit("rem", 7, right=True) + " on"
         )  # fmt: skip
         return [(text, self.look.label)]
 
@@ -141,7 +141,6 @@ class ProcessTable(Table[Identity]):
         style = look.dim if gone else look.plain
         remote, total = seen.remote_bytes, placement.total_bytes if placement is not None else 0
         much = remote is not None and total > 0 and remote > total / 4
-        estimated = placement is not None and placement.estimated
         spans: Spans = [
             (look.glyphs.mark if key in self.marks.processes else " ", look.bold),
             (f"{process.pid:>7} ", style),
@@ -152,11 +151,13 @@ class ProcessTable(Table[Identity]):
         ]
         if user:
             spans.append((look.fit(look.shown(process.user), user - 1) + " ", look.dim))
-        spans.append((look.fit(size_text(process.resident_bytes, estimated=estimated), 7, right=True) + " ", style))
+        spans.append((look.fit(size_text(process.resident_bytes), 7, right=True) + " ", style))
         spans += self._bar(seen, bar)
         remote_style = look.dim if gone else look.bold if much else look.label
-        share = (look.glyphs.unread if estimated and remote else "") + remote_text(remote, total)
-        spans.append((f"{share:>5} ", remote_style))
+        share = remote_text(remote, total)
+        if placement is not None and placement.estimated:
+            share = estimated_share(remote, total, placement.error, only_ascii=look.ascii)
+        spans.append((f"{share:>7} ", remote_style))
         spans += self._on(seen, style)
         return spans
 

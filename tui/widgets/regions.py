@@ -6,7 +6,7 @@ from numamig.model.process import Region
 from numamig.observe.placement import Placement
 from tui.choice import Marks
 from tui.look import Look, Spans
-from tui.present import region_label, remote_text, size_text
+from tui.present import estimated_share, region_label, remote_text, size_text
 from tui.ramps import apportion
 from tui.snapshots import ProcessSeen, RegionsSeen, Standing
 from tui.widgets.pane import Table
@@ -90,7 +90,7 @@ class RegionTable(Table[int]):
 
     def _widths(self, width: int) -> tuple[int, int, int]:
         """Of label, permissions and bar."""
-        room = width - 27
+        room = width - 29
         permissions = 5 if room >= 40 else 0
         room -= permissions
         bar = max(6, min(32, room * 2 // 5))
@@ -101,7 +101,7 @@ class RegionTable(Table[int]):
         fit = self.look.fit
         text = (
             " " + fit("address", 13) + fit("what", label) + fit("may", permissions) + fit("size", 6, right=True)
-            + "  " + fit("by node", bar) + fit("rem", 5, right=True)
+            + "  " + fit("by node", bar) + fit("rem", 7, right=True)
         )  # fmt: skip
         return [(text, self.look.label)]
 
@@ -126,9 +126,10 @@ class RegionTable(Table[int]):
             spans.append((look.fit(look.shown(region.permissions), permissions), look.dim))
         spans.append((look.fit(size_text(region.size_bytes), 6, right=True) + "  ", look.plain))
         spans += self._bar(region, placement, home, bar)
-        about = look.glyphs.unread if placement is not None and placement.estimated and remote else ""
-        share = about + remote_text(remote, total) if total else ""
-        spans.append((f"{share:>5}", look.bold if much else look.label))
+        share = remote_text(remote, total) if total else ""
+        if placement is not None and placement.estimated and total:
+            share = estimated_share(remote, total, placement.error, only_ascii=look.ascii)
+        spans.append((f"{share:>7}", look.bold if much else look.label))
         return spans
 
     def _bar(self, region: Region, placement: Placement | None, home: tuple[int, ...], width: int) -> Spans:
