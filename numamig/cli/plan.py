@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import click
 
-from numamig.cli.narrate import print_plan
-from numamig.cli.options import Shared, print_json
+from numamig.cli.options import Shared
 from numamig.cli.options import command as numamig_command
-from numamig.cli.replay import load_for
-from numamig.errors import ExitCode
-from numamig.replay.run import plan_profile
+from numamig.cli.replay import load_for, tell_plans
 
 __all__ = ["command"]
 
@@ -29,11 +26,4 @@ def command(shared: Shared, profile: str, strict: bool, as_json: bool) -> int:
     """
     loaded, document, shared = load_for(profile, shared)
     backend = shared.open()
-    plans = plan_profile(backend, loaded, document)
-    if as_json:
-        print_json([plan.as_dict() for plan in plans])
-    else:
-        for plan in plans:
-            print_plan(plan)
-    stopped = any(plan.errors or (strict and plan.warnings) for plan in plans)
-    return ExitCode.REFUSED if stopped else ExitCode.DONE
+    return tell_plans(backend, loaded, document, strict=strict, as_json=as_json)

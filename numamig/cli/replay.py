@@ -4,54 +4,83 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
+from numamig.cli.consent import Consent, consent_options
 from numamig.cli.interrupt import going_on
-from numamig.cli.narrate import narrate, narrate_findings, print_job
+from numamig.cli.narrate import narrate, print_job, print_plan
 from numamig.cli.options import Shared, pace_option, print_json
 from numamig.cli.options import command as numamig_command
-from numamig.cli.running import recording
-from numamig.errors import ExitCode
+from numamig.cli.running import exit_code, recording
+from numamig.errors import ExitCode, RefusedError
 from numamig.migrate.job import Job
+from numamig.migrate.plan import Plan
 from numamig.model.events import BatchMoved, Event, JobStarted
-from numamig.replay.run import Report, load_profile, run_profile
+from numamig.replay.report import Report
+from numamig.replay.run import load_profile, plan_profile, run_profile
 from numamig.replay.schema import Profile
 from numamig.resources import find_profile, find_scenario
 from numamig.text import plain
 from numamig.units import format_bytes
 from numamig.yamlfile import Document
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from numamig.backends.base import Backend
+
+__all__ = ["command", "load_for", "tell_plans"]
 
 
 @numamig_command("replay")
 @click.argument("profile", metavar="PROFILE")
 @pace_option("max")
-def command(shared: Shared, profile: str, speed: float | None, as_json: bool) -> int:
+@consent_options("what would be done, as plan does")
+def command(shared: Shared, profile: str, speed: float | None, consent: Consent, as_json: bool) -> int:
     """Run a YAML profile: a file, or the name of a shipped one.
 
     \b
     Examples:
       numamig replay pull-database-to-its-cpus
-      numamig replay night-shift.yaml --json
+      numamig replay night-shift.yaml --strict --json
 
     The profile says which machine it is for; --backend, --scenario and --machine say otherwise.
-    Exit code: 0 done, and what it expects holds; 1 an expectation failed, or, where it has none, pages remain.
+    Errors that are found before a job are never passed; warnings are asked about on a terminal, job by job.
+    Of several processes (which: all) each is moved whatever becomes of the others.
+    Exit code: 0 done, and what it expects holds; 1 done in part: an expectation failed, a process could not be moved,
+    or, where nothing is expected, pages remain; where nothing at all was done 3 refused, 4 the process is gone.
     """
     loaded, document, shared = load_for(profile, shared)
     backend = shared.paced(speed).open()
+    if consent.dry_run:
+        return tell_plans(backend, loaded, document, strict=consent.strict, as_json=as_json)
+    asked = _Asked(consent)
     with going_on() as wanted, recording(backend) as recorder:
-        report = run_profile(backend, loaded, document, _Narrator(), wanted, recorder)
+        report = run_profile(
+            backend, loaded, document, _Narrator(), lambda: wanted() and not asked.declined, recorder, asked
+        )
     if as_json:
         print_json(report.as_dict())
     else:
         _print(report)
+    for failure in report.failures:
+        narrate(f"numamig: not moved: {plain(str(failure))}")
     if report.error is not None:
-        narrate(f"numamig: stopped: {report.error}")
+        narrate(f"numamig: stopped: {plain(str(report.error))}")
+    return _exit_code(report)
+
+
+def _exit_code(report: Report) -> ExitCode:
+    """What a run means for the shell: why nothing was done, where that has one reason; else whether all was."""
     if report.interrupted:
         return ExitCode.INTERRUPTED
-    return ExitCode.DONE if report.passed else ExitCode.PARTIAL
+    if report.passed:
+        return ExitCode.DONE
+    errors = report.failures if report.error is None else [*report.failures, report.error]
+    codes = {error.exit_code for error in errors} | {exit_code(job) for job in report.jobs}
+    if codes == {ExitCode.REFUSED, ExitCode.TARGET_GONE}:
+        return ExitCode.REFUSED  # of what is still there
+    return codes.pop() if len(codes) == 1 and codes != {ExitCode.DONE} else ExitCode.PARTIAL
 
 
 def load_for(profile: str, shared: Shared) -> tuple[Profile, Document, Shared]:
@@ -68,6 +97,40 @@ def load_for(profile: str, shared: Shared) -> tuple[Profile, Document, Shared]:
     return loaded, document, replace(shared, backend=name, scenario=scenario)
 
 
+def tell_plans(backend: Backend, profile: Profile, document: Document, *, strict: bool, as_json: bool) -> ExitCode:
+    """What a profile would do, on stdout."""
+    left_out: list[str] = []
+    plans = plan_profile(backend, profile, document, lambda error: left_out.append(plain(str(error))))
+    if as_json:
+        print_json([plan.as_dict() for plan in plans])
+    else:
+        for plan in plans:
+            print_plan(plan)
+    for reason in left_out:
+        narrate(f"numamig: left out: {reason}")
+    stopped = any(plan.errors or (strict and plan.warnings) for plan in plans)
+    return ExitCode.REFUSED if stopped else ExitCode.DONE
+
+
+class _Asked:
+    """Approves each job in its turn, as was said in advance or as is answered on the terminal."""
+
+    def __init__(self, consent: Consent) -> None:
+        self._consent = consent
+        self.declined = False
+        """The answer was no, and nothing further is wanted."""
+
+    def __call__(self, plan: Plan) -> None:
+        """
+        :raises RefusedError: it is not to be carried out.
+        """
+        try:
+            self._consent.demand(plan)
+        except click.Abort as error:
+            self.declined = True  # what earlier jobs did is to be told: so this is not raised
+            raise RefusedError("the answer was no", pid=plan.request.pid) from error
+
+
 class _Narrator:
     """Says on stderr what goes on: one line a job, and its progress on a terminal."""
 
@@ -77,7 +140,6 @@ class _Narrator:
     def __call__(self, job: Job, event: Event) -> None:
         name = plain(job.plan.process.name)
         if isinstance(event, JobStarted):
-            narrate_findings(job.plan.findings)
             narrate(
                 f"job {job.number}: {name} ({event.pid}), {event.planned_pages:,} pages to node {job.request.target}"
             )

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from numamig.errors import UsageError
+from numamig.migrate.breaker import Limits
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Retry, RetryMode
 from numamig.model.outcome import Outcome
 from numamig.model.process import RegionKind
@@ -38,9 +39,38 @@ def _parsed(parse: Callable[[str], int]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+def _or_none(parse: Callable[[str], float]) -> BeforeValidator:
+    def validate(value: object) -> float | None:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError("write a number with a unit, or none for no limit")
+        try:
+            return None if value == "none" else parse(str(value))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    return BeforeValidator(validate)
+
+
+def _parse_share(text: str) -> float:
+    """0 to 1 for ``"90%"``."""
+    match = re.fullmatch(r"\s*(\d{1,3}(?:\.\d+)?)\s*%\s*", text, re.ASCII)
+    if match is None or float(match.group(1)) > 100:
+        raise UsageError(f"{text!r} is not a share", hint="write it like 90%, or none for no limit")
+    return float(match.group(1)) / 100
+
+
+_LEAST_BACKOFF_NS = 10**6
+_MODES_OF: dict[str, tuple[RetryMode, ...]] = {
+    "passes": (RetryMode.BOUNDED,),
+    "deadline": (RetryMode.UNTIL,),
+    "backoff": (RetryMode.BOUNDED, RetryMode.UNTIL),
+}
+
 Size = Annotated[int, _parsed(parse_size)]
 Rate = Annotated[int, _parsed(parse_rate)]
 Duration = Annotated[int, _parsed(parse_duration)]
+Share = Annotated[float | None, _or_none(_parse_share)]
+"""0 to 1; None: no limit."""
 NodeId = Annotated[int, Field(ge=0, strict=True)]
 
 
@@ -113,9 +143,48 @@ class RetrySettings(_Strict):
     """What happens to busy pages."""
 
     mode: RetryMode = RetryMode.BOUNDED
-    passes: Annotated[int, Field(ge=1, le=100)] = 3
+    passes: Annotated[int, Field(ge=1, le=100)] = Retry().passes
+    """Of ``bounded``."""
     deadline: Duration = Retry().deadline_ns
     """Of ``until``."""
+    backoff: Duration = Retry().backoff_ns
+    """First pause between two passes; doubled for each further one."""
+
+    @field_validator("passes", "deadline", "backoff")
+    @classmethod
+    def _says_something(cls, value: int, info: ValidationInfo) -> int:
+        """Each of them is for some modes; said of another one it would be passed over in silence."""
+        mode = info.data.get("mode")  # None where it is wrong itself
+        modes = _MODES_OF[str(info.field_name)]
+        if mode is not None and mode not in modes:
+            raise ValueError(f"is for mode: {' or '.join(modes)}, not for {mode.value}")
+        if info.field_name == "backoff" and value < _LEAST_BACKOFF_NS:
+            raise ValueError("is 1ms at least: a pass reads all that was busy again")
+        return value
+
+    def settings(self) -> Retry:
+        """As the engine takes them."""
+        usual = Retry()
+        return Retry(
+            self.mode, self.passes, self.backoff, max(self.backoff, usual.most_backoff_ns), deadline_ns=self.deadline
+        )
+
+
+class StopAt(_Strict):
+    """Beyond which a job stops by itself; ``none``: never for that reason."""
+
+    busy: Share = Limits().busy
+    """Of the pages tried last."""
+    stalled: Share = Limits().stalled
+    """Of the time, in which all wait for memory."""
+    swapped_out: Annotated[int | None, _or_none(parse_size)] = Limits().swapped_out_bytes
+    """Since the job began, by whomever."""
+    bounced: Share = Limits().bounced
+    """Of a sample of moved pages, that are elsewhere by now."""
+
+    def settings(self) -> Limits:
+        """As the engine takes them."""
+        return Limits(stalled=self.stalled, swapped_out_bytes=self.swapped_out, busy=self.busy, bounced=self.bounced)
 
 
 class Migrate(_Strict):
@@ -126,6 +195,7 @@ class Migrate(_Strict):
     to: NodeId
     batch: BatchSettings = BatchSettings()
     retry: RetrySettings = RetrySettings()
+    limits: StopAt = StopAt()
     shared: Annotated[bool, Field(strict=True)] = False
     critical: Annotated[bool, Field(strict=True)] = False
     """Also processes that had better be left alone."""

@@ -67,6 +67,26 @@ class Numamig:
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
         )
 
+    def answered(self, answer: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """On a terminal, where somebody answers one question; what is printed goes elsewhere."""
+        terminal, end = os.openpty()
+        command = [sys.executable, "-m", "numamig", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        with subprocess.Popen(
+            command, stdin=end, stderr=end, stdout=subprocess.PIPE, text=True, cwd=self.folder, env=environment
+        ) as child:
+            os.close(end)
+            os.write(terminal, answer.encode() + b"\n")
+            said = b""
+            try:
+                while piece := os.read(terminal, 4096):
+                    said += piece
+            except OSError:  # EIO: nobody has the other end any more
+                pass
+            printed, _ = child.communicate()
+        os.close(terminal)
+        return subprocess.CompletedProcess(command, child.returncode, printed, said.decode())
+
     def small(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """On the small simulated machine."""
         return self("--scenario", str(self.scenario), *arguments)

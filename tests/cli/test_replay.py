@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,7 @@ def test_the_shipped_profile_keeps_its_promises_from_anywhere(numamig: Numamig) 
         ("{name: db}", "{}", ":7: steps.0.migrate.process: say which process"),
         ("pages: 256", "pages: 0", ":10: steps.0.migrate.batch.pages"),
         ("mode: never", "mode: forever", ":11: steps.0.migrate.retry.mode"),
+        ("mode: never", "deadline: 3s", ":11: steps.0.migrate.retry.deadline: is for mode: until, not for bounded"),
         ("wait: 2s", "wait: 2 fortnights", ":12: steps.1.wait: '2 fortnights' is not a duration"),
         ('">= 95%"', '"a lot"', ":13: steps.2.expect.moved: write a comparison"),
         ("busy:", "bussy:", ":13: unknown key 'bussy': did you mean 'busy'?"),
@@ -123,6 +125,74 @@ def test_nothing_moves_when_a_later_step_cannot(numamig: Numamig, second: str, c
     assert (done.returncode, done.stdout) == (code, "")
     assert words in done.stderr
     assert "job 1" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("who", "code", "moved"),
+    [
+        ("{cmdline: '^(db|other)$', which: all}", 1, [True, False]),  # other is root's
+        ("{user: root, which: all}", 3, []),
+    ],
+)
+def test_of_several_processes_one_that_is_refused_leaves_the_others(
+    numamig: Numamig, who: str, code: int, moved: list[bool]
+) -> None:
+    text = GOOD.replace("{name: db}", who)
+    done = numamig("replay", write(numamig, text), "--json")
+    assert done.returncode == code, done.stderr
+    assert "CAP_SYS_PTRACE" in done.stderr
+    jobs = json.loads(done.stdout)["steps"][0]["migrate"] if done.stdout else []
+    assert ["error" not in job for job in jobs] == moved
+    assert all("CAP_SYS_PTRACE" in job["error"] for job in jobs if "error" in job)
+
+
+NARROW = """numamig: 1
+backend: simulator
+scenario: small.yaml
+steps:
+  - migrate: {process: {name: db}, pages: {kind: heap}, to: 1}
+  - migrate: {process: {name: db}, pages: {kind: heap}, to: 3}
+"""
+
+
+def placed(done: subprocess.CompletedProcess[str]) -> list[int]:
+    """Nodes of db's memory when all is done."""
+    return sorted(map(int, json.loads(done.stdout)["placement"]["10"]))
+
+
+def test_warnings_are_refused_where_that_is_asked_for_and_what_was_done_before_is_told(numamig: Numamig) -> None:
+    path = write(numamig, NARROW)  # node 3 has 8 MiB, and 16 are to go there
+    done = numamig("replay", path, "--strict", "--json")
+    assert (done.returncode, placed(done)) == (1, [0, 1])
+    assert "--strict: room: " in done.stderr
+    done = numamig("replay", path, "--json")  # nobody is there to be asked
+    assert (done.returncode, placed(done)) == (1, [0, 1, 3])
+    assert "warning  room: " in done.stderr and "--strict" not in done.stderr
+    first = NARROW.replace("to: 1}", "to: 3}")
+    done = numamig("replay", write(numamig, first), "--strict", "--json")
+    assert (done.returncode, json.loads(done.stdout)["chosen"]) == (3, 0)
+    done = numamig("replay", path, "--yes", "--strict")
+    assert done.returncode == 2 and "leave one of the two out" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "asked", "code", "nodes"),
+    [("n", (), True, 130, [0, 1]), ("y", (), True, 1, [0, 1, 3]), ("n", ("--yes",), False, 1, [0, 1, 3])],
+)
+def test_warnings_are_asked_about_on_a_terminal(
+    numamig: Numamig, answer: str, options: tuple[str, ...], asked: bool, code: int, nodes: list[int]
+) -> None:
+    done = numamig.answered(answer, "replay", write(numamig, NARROW), "--json", *options)
+    assert (done.returncode, placed(done)) == (code, nodes)
+    assert ("Go on? [Y/n]" in done.stderr) is asked
+
+
+def test_a_dry_run_says_what_plan_says(numamig: Numamig) -> None:
+    path = write(numamig, NARROW)
+    done = numamig("replay", path, "--dry-run", "--strict")
+    planned = numamig("plan", path, "--strict")
+    assert (done.returncode, done.stdout) == (planned.returncode, planned.stdout)
+    assert done.returncode == 3 and "room" in done.stdout and "job 1" not in done.stderr
 
 
 def test_shared_pages_without_the_right_are_refused_before_the_first_step(numamig: Numamig) -> None:
