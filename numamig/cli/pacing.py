@@ -115,7 +115,7 @@ def pacing_options(otherwise: str | None = None) -> Callable[[_Function], _Funct
         click.option(
             "--max-busy",
             metavar="SHARE",
-            help="Stop when more of the last 16,384 pages were busy: 50%; none: never.  [default: 90%]",
+            help="Stop when more of the latest pages were busy: 50%; none: never.  [default: 90%]",
         ),
         click.option("--critical", is_flag=True, help="Also init, your own shell, real-time threads, guests, devices."),
     )
