@@ -19,7 +19,11 @@ __all__ = ["Document", "parse_yaml", "read_text", "read_yaml"]
 
 _MOST_BYTES = 1 << 20
 _MOST_DEPTH = 40
-_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_MOST_VALUES = 20_000
+"""And keys. YAML is read at some 20,000 of them a second."""
+_LONGEST_NUMBER = 64
+"""Characters; of longer ones the time grows with the square, and Python refuses to print them."""
+_STRING = "tag:yaml.org,2002:str"
 _Location = tuple[str | int, ...]
 _Model = TypeVar("_Model", bound="BaseModel")
 
@@ -53,7 +57,7 @@ class Document:
 
 
 def read_yaml(path: Path | str) -> Document:
-    """Read one YAML document; no tags, no aliases, bounded in size and depth.
+    """Read one YAML document; no tags, no aliases, bounded in size, depth, and values.
 
     :raises FileError: it cannot be read or parsed.
     """
@@ -82,9 +86,17 @@ def parse_yaml(name: str, text: bytes) -> Document:
     :raises FileError: it cannot be parsed.
     """
     try:
-        depth = 0
+        depth = values = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             line = event.start_mark.line + 1 if event.start_mark else 0
+            values += isinstance(event, yaml.NodeEvent)
+            if values > _MOST_VALUES:
+                raise FileError(
+                    name, [(line, f"more than {_MOST_VALUES:,} keys and values: this is no profile or scenario")]
+                )
+            tag = getattr(event, "tag", None)  # only where the file writes one
+            if tag is not None:
+                raise FileError(name, [(line, f"tag {str(tag)[:60]!r} cannot be read: tags are not used here")])
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _MOST_DEPTH:
                 raise FileError(name, [(line, f"nested deeper than {_MOST_DEPTH} levels")])
@@ -107,8 +119,6 @@ def _build(node: yaml.Node, location: _Location, lines: dict[_Location, int], na
     """Plain Python values of a node; keys as YAML resolves them."""
     line = node.start_mark.line + 1
     lines.setdefault(location, line)
-    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
-        raise FileError(name, [(line, f"{node.tag!r} cannot be read: tags are not used here")])
     if isinstance(node, yaml.MappingNode):
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
@@ -128,11 +138,15 @@ def _scalar(node: yaml.Node, name: str) -> Any:
     line = node.start_mark.line + 1
     if not isinstance(node, yaml.ScalarNode):
         raise FileError(name, [(line, "a key must be a plain word or number")])
+    if node.tag != _STRING and len(node.value) > _LONGEST_NUMBER:
+        raise FileError(
+            name, [(line, f"{node.value[:20]}… is too long for a number: put quotes around it if it is none")]
+        )
     constructor = yaml.SafeLoader("")
     try:
         return constructor.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
-        raise FileError(name, [(line, f"{node.value[:60]!r} cannot be read: tags are not used here")]) from error
+        raise FileError(name, [(line, f"{node.value!r} cannot be read: put quotes around it")]) from error
     finally:
         constructor.dispose()
 
