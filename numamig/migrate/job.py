@@ -17,7 +17,7 @@ from numamig.migrate.ahead import ChooserAhead
 from numamig.migrate.batch import Batch
 from numamig.migrate.breaker import Limits
 from numamig.migrate.chooser import ChoosesFor, choose_by_plan
-from numamig.migrate.course import Course, joined
+from numamig.migrate.course import Course
 from numamig.migrate.guard import Guard
 from numamig.migrate.journal.record import JobRecord
 from numamig.migrate.ledger import LedgerRow
@@ -26,6 +26,7 @@ from numamig.migrate.mover import BatchResult, Stop, move_batch
 from numamig.migrate.paced import pace
 from numamig.migrate.pacing import Pacer
 from numamig.migrate.plan import Plan
+from numamig.migrate.ranges import joined
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import BatchMoved, Event, JobChecked, JobEnded, JobStarted, PassEnded
