@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from numamig.errors import FileError
@@ -9,6 +12,8 @@ from numamig.migrate.breaker import Limits
 from numamig.migrate.request import Retry, RetryMode
 from numamig.replay.schema import Migrate, Profile
 from numamig.yamlfile import parse_yaml
+
+DOCS = Path(__file__).parents[3] / "docs" / "profiles.md"
 
 
 def migrate(*lines: str) -> Migrate:
@@ -75,3 +80,17 @@ def test_what_says_nothing_or_nonsense_is_refused(lines: tuple[str, ...], fault:
 )
 def test_limits_are_what_they_say(said: str, limits: Limits) -> None:
     assert migrate(f"limits: {said}").limits.settings() == limits
+
+
+def test_the_example_of_the_docs_is_a_profile() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    profile = parse_yaml("docs/profiles.md", example.encode()).validate(Profile)
+    assert [step.migrate is not None for step in profile.steps] == [True, False, False]
+
+
+def test_the_docs_name_every_key_of_a_migration() -> None:
+    page = DOCS.read_text()
+    parts = [(name, field.annotation) for name, field in Migrate.model_fields.items()]
+    inner = [name for _, model in parts if hasattr(model, "model_fields") for name in model.model_fields]
+    for key in [name for name, _ in parts] + inner:
+        assert re.search(rf"\b{key.rstrip('_')}\b", page), key
