@@ -175,6 +175,8 @@ def _figures(movers: Movers, rounds: int) -> dict[str, object]:
             "migrate_pages": movers.migrate_pages,
             "two threads": lambda: movers.numamig(4096, threads=2),
             "c two threads": lambda: movers.c(4096, threads=2),
+            "c one call": lambda: movers.c(movers.victim.pages),
+            "c one call a thread": lambda: movers.c(movers.victim.pages, threads=2),
             "migratepages": movers.migratepages,
             "numamig 512": lambda: movers.numamig(512),
             "c 512": lambda: movers.c(512),
@@ -205,6 +207,8 @@ def _figures(movers: Movers, rounds: int) -> dict[str, object]:
         "ratio_to_migrate_pages_call": ratio(took["migrate_pages"], took["numamig"]),
         "ratio_to_migrate_pages_call_two_threads": ratio(took["migrate_pages"], took["two threads"]),
         "c_ratio_to_migrate_pages_call": ratio(took["migrate_pages"], took["c"]),
+        "c_speedup_two_threads": ratio(took["c"], took["c two threads"]),
+        "c_speedup_two_threads_one_call": ratio(took["c one call"], took["c one call a thread"]),
         "victim_p9999_us": {name: sorted(figures)[len(figures) // 2] for name, figures in slowest.items()},
         "seconds": {name: [round(ns / 1e9, 3) for ns in figures] for name, figures in took.items()},
     }
