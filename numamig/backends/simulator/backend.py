@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, Capabilities, FolioCost, MovePagesCall, MovePagesReturn
-from numamig.backends.simulator import calls, foresight
+from numamig.backends.simulator import calls, facts, foresight
 from numamig.backends.simulator.folios import mapped_huge_between
 from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, Flag, all_are
@@ -18,7 +18,7 @@ from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.backends.simulator.rating import huge_pools, rated
 from numamig.backends.simulator.timeline import MachineClock
 from numamig.errors import RefusedError, TargetGone
-from numamig.model.finding import Finding, Severity
+from numamig.model.finding import Finding
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
 from numamig.model.process import Hazards, MemoryImage, Process, ProcessFacts, Region, RegionKind, RegionPolicy
 from numamig.model.topology import Health, Node, NodeCounters, Switches, Topology, Watermarks
@@ -62,12 +62,6 @@ class SimulatorBackend:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         caller = machine.caller
-        missing = {
-            "move_shared": "" if caller.sys_nice else "no CAP_SYS_NICE: pages that other processes map stay",
-            "move_others": "" if caller.sys_ptrace else "no CAP_SYS_PTRACE: only processes of the same user",
-            "see_pfn": "" if caller.sys_admin else "no CAP_SYS_ADMIN: placement is asked page by page",
-            "heat": "the simulated kernel does not track access",
-        }
         self._capabilities = Capabilities(
             kernel=machine.kernel.name,
             machine=machine.title,
@@ -78,7 +72,7 @@ class SimulatorBackend:
             move_others=caller.sys_ptrace,
             move_shared=caller.sys_nice,
             see_pfn=caller.sys_admin,
-            missing={ability: why for ability, why in missing.items() if why},
+            missing=facts.missing(caller),
         )
 
     @property
@@ -115,11 +109,13 @@ class SimulatorBackend:
 
     def processes(self) -> Sequence[Process]:
         with self.machine.lock:
-            return [self._seen(p) for _, p in sorted(self.machine.processes.items()) if not p.kernel_thread]
+            return [
+                facts.seen(self.machine, p) for _, p in sorted(self.machine.processes.items()) if not p.kernel_thread
+            ]
 
     def process(self, pid: int) -> Process:
         with self.machine.lock:
-            return self._seen(self.machine.process(pid))
+            return facts.seen(self.machine, self.machine.process(pid))
 
     def hold(self, process: Process) -> SimulatedHold:
         held = SimulatedHold(self, process)
@@ -178,28 +174,7 @@ class SimulatorBackend:
 
     def process_facts(self, pid: int) -> ProcessFacts:
         with self.machine.lock:
-            process, caller = self.machine.process(pid), self.machine.caller
-            may = self.machine.may_look_at(process) and not process.kernel_thread and not process.zombie
-            allowed = process.mems_allowed
-            nodes = process.cpu_nodes
-            return ProcessFacts(
-                process=self._seen(process),
-                # Which thread runs where is not simulated: they are spread evenly.
-                threads_by_node={n: len(range(i, process.threads, len(nodes))) for i, n in enumerate(nodes)},
-                mems_allowed=None if allowed is None else tuple(sorted(allowed)),
-                cgroup="/",
-                may_look=may,
-                may_move=may,
-                may_move_shared=may and caller.sys_nice,
-                obstacle=self._obstacle(process, may=may),
-            )
-
-    def _obstacle(self, process: SimProcess, *, may: bool) -> str:
-        """What stands in the way of moving all of a process, and the remedy; "" where nothing does."""
-        if process.kernel_thread or process.zombie:
-            return "it has no memory of its own"
-        lacking = "" if may and self.machine.caller.sys_nice else "CAP_SYS_NICE" if may else "CAP_SYS_PTRACE"
-        return f"the scenario's caller lacks {lacking}: give it with `caller:`" if lacking else ""
+            return facts.process_facts(self.machine, self.machine.process(pid))
 
     def hazards(self, pid: int) -> Hazards:
         with self.machine.lock:
@@ -224,7 +199,8 @@ class SimulatorBackend:
         return MemoryImage(self.machine.boot_id, pid, process.start_time, (0, program), ())
 
     def policies(self, pid: int) -> Sequence[RegionPolicy]:
-        return [RegionPolicy(region.start, "default") for region in self.regions(pid)]
+        with self.machine.lock:
+            return facts.policies(self._looked_at(pid))
 
     def node_counters(self) -> NodeCounters:
         with self.machine.lock:
@@ -256,9 +232,7 @@ class SimulatorBackend:
 
     def diagnose(self) -> list[Finding]:
         """Nothing can be wrong with a machine in memory, except what its scenario takes away."""
-        found = [Finding("machine", Severity.OK, f"simulated: {self.machine.title}, kernel {self.machine.kernel.name}")]
-        found += [Finding(ability, Severity.WARNING, why) for ability, why in self.capabilities.missing.items()]
-        return found
+        return facts.diagnose(self.machine)
 
     def _looked_at(self, pid: int) -> SimProcess:
         process = self.machine.process(pid)
@@ -269,21 +243,6 @@ class SimulatorBackend:
                 pid=pid,
             )
         return process
-
-    def _seen(self, process: SimProcess) -> Process:
-        return Process(
-            pid=process.pid,
-            start_time=process.start_time,
-            name=process.name,
-            user=process.user,
-            cmdline=process.cmdline,
-            resident_bytes=process.resident_pages * self.machine.page_bytes,
-            threads=process.threads,
-            cpu_nodes=process.cpu_nodes,
-            kernel_thread=process.kernel_thread,
-            zombie=process.zombie,
-            yours=process.user == self.machine.caller.user,
-        )
 
     def _runs(self, region: SimRegion, start: int, end: int, seen: int) -> tuple[PageRuns, int]:
         """Present pages of one region between two addresses; a huge page at either end is whole.

@@ -29,6 +29,8 @@ class SimRegion:
     """Page of the backing that it begins with."""
     length: int | None = None
     """Pages; None: up to the end of the backing."""
+    policy: str = "default"
+    """NUMA policy, as numa_maps writes it."""
 
     @property
     def pages(self) -> int:

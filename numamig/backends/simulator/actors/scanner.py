@@ -133,7 +133,10 @@ def virtual_page(region: SimRegion) -> int:
 
 
 def _scanned(region: SimRegion) -> bool:
-    """Whether the kernel looks at a mapping: no special ones, no pools, and no files that are only read."""
+    """Whether the kernel looks at a mapping: no special ones, no pools, no files that are only read, and none with a
+    policy of its own (vma_policy_mof)."""
+    if region.policy != "default":
+        return False
     if region.kind in (RegionKind.SPECIAL, RegionKind.HUGETLB) or region.permissions.startswith("--"):
         return False
     return not (region.kind is RegionKind.FILE and region.permissions.startswith("r-"))

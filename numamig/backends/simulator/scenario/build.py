@@ -199,7 +199,10 @@ def _process(
         start = heap if on_heap else mapping
         path = region.path or {RegionKind.HEAP: "[heap]", RegionKind.STACK: "[stack]"}.get(region.kind, "")
         page_size = machine.kernel.huge_bytes if region.kind is RegionKind.HUGETLB else machine.page_bytes
-        process.regions.append(SimRegion(start, backing, region.kind, region.permissions, path, page_size))
+        policy = region.policy
+        process.regions.append(
+            SimRegion(start, backing, region.kind, region.permissions, path, page_size, policy=policy)
+        )
         following = -(-process.regions[-1].end // _ALIGNED) * _ALIGNED + _GAP
         heap, mapping = (following, mapping) if on_heap else (heap, following)
     return process

@@ -10,6 +10,7 @@ from numamig.backends.simulator.scenario.processes import ProcessEntry
 from numamig.backends.simulator.scenario.regions import region_faults
 from numamig.backends.simulator.scenario.remapping import remap_faults
 from numamig.backends.simulator.scenario.schema import NodeEntry, ScenarioFile
+from numamig.model.nodeset import parse_ranges
 from numamig.units import format_bytes
 
 __all__ = ["faults"]
@@ -131,6 +132,10 @@ def _process(
                 yield Fault((*at, "nodes", node), f"{words} {node}, which is not there")
             elif not nodes[node].memory:
                 yield Fault((*at, "nodes", node), f"{words} {node}, which has no memory")
+        for node in parse_ranges(region.policy.partition(":")[2]):
+            if node not in nodes or not nodes[node].memory:
+                what = "is not there" if node not in nodes else "has no memory"
+                yield Fault((*at, "policy"), f"{words} {node}, which {what}")
         first = shared.get(region.share) if region.share is not None else None
         for fault in region_faults(region, scenario.profile, None if first is None else first[0].regions[first[1]]):
             yield Fault((*at, *fault.location), fault.message)

@@ -12,7 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from numamig.backends.simulator.memory import ABSENT
 from numamig.errors import UsageError
-from numamig.model.nodeset import parse_ranges
+from numamig.model.nodeset import format_nodeset, parse_ranges
 from numamig.units import parse_rate, parse_size
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Fault",
     "Nanoseconds",
     "NodeId",
+    "Policy",
     "Share",
     "Size",
     "SomeBytes",
@@ -31,11 +32,14 @@ __all__ = [
     "Switch",
     "Version",
     "Weight",
+    "WeightsByNode",
     "report",
 ]
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ns|us|µs|ms|s)\s*")
 _IN_NS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_POLICIES = {"bind": "bind", "preferred": "prefer", "interleave": "interleave"}
+"""As numactl calls them → as numa_maps does (mm/mempolicy.c ``mpol_to_str``)."""
 _LONGEST_NS = 3600 * 10**9
 
 
@@ -137,6 +141,29 @@ def _version(value: object) -> object:
     return value
 
 
+def _by_node(value: object) -> object:
+    if isinstance(value, dict):
+        report(
+            Fault((str(key),), f"write a number of a node, from 0 to {ABSENT - 1}")
+            for key in value
+            if type(key) is not int or not 0 <= key < ABSENT
+        )
+    return value
+
+
+def _policy(value: object) -> str:
+    mode, colon, text = str(value).partition(":")
+    if mode in ("default", "local") and not colon:
+        return mode
+    try:
+        nodes = parse_ranges(text)
+    except ValueError:
+        nodes = []
+    if not nodes or mode not in _POLICIES or (mode == "preferred" and len(nodes) > 1):
+        raise ValueError("write default, local, bind:0, preferred:1 or interleave:0-2")
+    return f"{_POLICIES[mode]}:{format_nodeset(nodes)}"
+
+
 def _cpus(value: object) -> tuple[int, ...]:
     wanted = "write a list of CPUs like 0-15,32"
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -162,7 +189,10 @@ Share = Annotated[float, BeforeValidator(_share)]
 Weight = Annotated[float, BeforeValidator(lambda value: _number(value, 0, "write a weight of more than 0"))]
 Accesses = Annotated[float | None, BeforeValidator(_accesses)]
 Count = Annotated[int, Field(strict=True, gt=0, lt=1 << 22)]
+Policy = Annotated[str, BeforeValidator(_policy)]
+"""NUMA policy of a region, as numa_maps writes it."""
 Version = Annotated[int, BeforeValidator(_version)]
 NodeId = Annotated[int, Field(strict=True, ge=0, lt=ABSENT)]
+WeightsByNode = Annotated[dict[NodeId, Weight], Field(min_length=1), BeforeValidator(_by_node)]
 Switch = Annotated[bool, Field(strict=True)]
 Cpus = Annotated[tuple[int, ...], BeforeValidator(_cpus)]

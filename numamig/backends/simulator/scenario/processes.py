@@ -12,11 +12,13 @@ from numamig.backends.simulator.scenario.fields import (
     Fault,
     Nanoseconds,
     NodeId,
+    Policy,
     Share,
     SomeBytes,
     Strict,
     Switch,
     Weight,
+    WeightsByNode,
     report,
 )
 from numamig.model.process import RegionKind
@@ -67,9 +69,11 @@ class RegionEntry(Strict):
     """Rounded up to whole pages."""
     path: str = ""
     permissions: Annotated[str, Field(pattern="^[r-][w-][x-][ps]$")] = "rw-p"
+    policy: Policy = "default"
+    """default, local, or bind, preferred or interleave with nodes."""
     share: Annotated[str, Field(min_length=1)] | None = None
     """Regions with the same word map the same memory; the first says how it is placed."""
-    nodes: Annotated[dict[NodeId, Weight], Field(min_length=1)] | None = None
+    nodes: WeightsByNode | None = None
     """Node → weight of its share. Left out: never touched."""
     pattern: Literal["blocks", "interleave", "random", "halves"] = "blocks"
     """Stretches of about ``extent``; one page (or folio) each by turns; each by chance; one stretch a node, in the
