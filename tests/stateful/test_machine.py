@@ -66,7 +66,7 @@ class Machine(RuleBasedStateMachine):
         shared=st.booleans(),
         threads=st.sampled_from([1, 1, 3]),
         retry=st.sampled_from([Retry(RetryMode.NEVER), Retry(), Retry(passes=2)]),
-        then=st.sampled_from(["run", "run", "step", "hold"]),
+        then=st.sampled_from(["run", "run", "step", "hold", "undo"]),
     )
     def plan(
         self,
@@ -88,6 +88,9 @@ class Machine(RuleBasedStateMachine):
         job = world.begin(plan)
         if then == "run":
             self._run(job)
+        elif then == "undo":
+            self._run(job)
+            self._take_back(job)
         elif then == "step":
             self._step(job, 2)
 
@@ -127,9 +130,11 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.jobs)
     @rule(number=st.one_of(st.just(-1), st.integers(0, 50)))
     def undo(self, number: int) -> None:
-        """A job is taken back, a job that took another back too; where nobody else moved anything, all is as it was."""
+        self._take_back(self.world.jobs[number % len(self.world.jobs)])
+
+    def _take_back(self, job: Job) -> None:
+        """A job, or one that took another back; where nobody else moved anything, all is as it was."""
         world = self.world
-        job = world.jobs[number % len(world.jobs)]
         if job.request.pid not in world.machine.processes:
             return
         job.cancel()
