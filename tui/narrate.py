@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from numamig.model.events import BatchMoved, Event, JobAdded, JobAsked, JobEnded, JobFailed, JobStarted, PassEnded
+from numamig.model.events import (
+    BatchMoved,
+    Event,
+    JobAdded,
+    JobAsked,
+    JobChecked,
+    JobEnded,
+    JobFailed,
+    JobStarted,
+    PassEnded,
+)
 from numamig.model.outcome import Outcome
 from numamig.units import format_count
 
@@ -68,4 +78,6 @@ def _words(event: Event) -> str:
         return f"began: {event.planned_pages:,} pages planned"
     if isinstance(event, PassEnded):
         return f"pass {event.pass_number} ended: {event.busy_pages:,} busy"
+    if isinstance(event, JobChecked):
+        return f"looked at again: {'; '.join(finding.reason for finding in event.findings) or 'nothing against it'}"
     return f"failed, and is held: {event.error}" if isinstance(event, JobFailed) else ""
