@@ -182,17 +182,17 @@ class Job:
             self.pacer.waited(idle_ns)  # whoever steps it was at something else
         threads = self.request.threads
         wanted = self.pacer.batch_pages * threads
-        allowed = self._guard.allows(wanted, began_ns)
-        batch = self._chooser.next_batch(max(1, allowed))
+        batch = self._chooser.next_batch(self._guard.allows(wanted, began_ns))
         if (passed := self._chooser.passed) is not None:
             self._account.ledger.book(passed)
         pages = batch.pages(self.plan.page_size)
-        if pages > max(allowed, 0) and allowed < wanted:
-            self._account.leave(batch)
-            node = self.request.target
-            raise RefusedError(
-                f"node {node} is down to its reserve", hint="free memory there, choose another node, or --reserve less"
-            )
+        batch, no_room = self._guard.fits(batch, pages, began_ns)
+        if no_room is not None:
+            if self._passes == 1:  # else they are booked as busy, and stay so
+                self._account.ledger.book(no_room)
+            if not len(batch):
+                raise self._guard.refusal(no_room)
+            pages = batch.pages(self.plan.page_size)
         events: list[Event] = []
         result, tripped = None, None
         if pages:

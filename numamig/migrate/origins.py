@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,11 @@ class Origins:
     @classmethod
     def none(cls) -> Origins:
         return cls(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int16))
+
+    def pages_by_node(self, page_size: int) -> Counter[int]:
+        """Base pages by where they came from."""
+        size = (self.end - self.start).astype(np.int64) // page_size
+        return Counter({node: int(size[self.node == node].sum()) for node in np.unique(self.node).tolist()})
 
     def within(self, ranges: Ranges) -> Origins:
         """The parts inside of ranges that ascend and do not overlap."""

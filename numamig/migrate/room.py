@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from numamig.backends.base import Backend, TellsFree
-from numamig.migrate.plan import Plan
 
 __all__ = ["Room"]
 
@@ -17,11 +16,14 @@ _KEEPS_MOST_NS = 2_000_000_000
 class Room:
     """Of one node. One thread asks."""
 
-    def __init__(self, backend: Backend, plan: Plan) -> None:
+    def __init__(self, backend: Backend, node: int, kept_bytes: int, page_size: int) -> None:
+        """
+        :param kept_bytes: its reserve
+        """
         self._backend = backend
-        self._target = plan.request.target
-        self._kept = plan.reserve_bytes
-        self._page_size = plan.page_size
+        self._node = node
+        self._kept = kept_bytes
+        self._page_size = page_size
         self._until_ns: int | None = None
         """How long the last look is believed."""
         self._left = 0
@@ -45,7 +47,7 @@ class Room:
     def _look(self) -> int:
         """Bytes above the reserve."""
         if isinstance(self._backend, TellsFree):
-            free = self._backend.free_bytes(self._target)
+            free = self._backend.free_bytes(self._node)
         else:
-            free = self._backend.node_counters().free_bytes.get(self._target, 0)
+            free = self._backend.node_counters().free_bytes.get(self._node, 0)
         return max(0, free - self._kept)

@@ -8,12 +8,12 @@ did. Pages are chosen as they are now: who has moved them since, or freed them, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from numamig.backends.base import Backend
+from numamig.backends.base import Backend, TellsProcessFacts
 from numamig.errors import RefusedError, TargetGone, UsageError
 from numamig.migrate.journal.packing import unpack_batch
 from numamig.migrate.journal.record import image_of
@@ -21,12 +21,14 @@ from numamig.migrate.journal.store import JobEntry, Journal
 from numamig.migrate.origins import moved_by
 from numamig.migrate.plan import Plan
 from numamig.migrate.preflight import check
+from numamig.migrate.preflight.room import memory_room
+from numamig.migrate.preflight.standing import cpuset
 from numamig.migrate.request import Request
 from numamig.migrate.reserve import reserve_on_target
 from numamig.migrate.undo_chooser import Undoing, choose_to_undo
 from numamig.model.finding import Finding, Severity
 from numamig.model.outcome import Outcome
-from numamig.model.process import MemoryImage, Process, Region
+from numamig.model.process import MemoryImage, Process, Region, RegionKind
 
 __all__ = ["Undoing", "can_be_taken_back", "choose_to_undo", "demand_same_memory", "plan_undo"]
 
@@ -85,10 +87,15 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
     request = replace(Request.from_dict(job.request), target=pages.most_common(1)[0][0], sources=None, within=None)
     if undoing.reserve_bytes is not None:
         request = replace(request, reserve_bytes=undoing.reserve_bytes)
+    topology, counters = backend.topology(), backend.node_counters()
     _, findings = check(backend, request)
+    findings += _elsewhere(backend, request, pages)
+    pooled = _pooled(undoing)
+    for node in sorted(pages):
+        wanted = (pages[node] - pooled[node]) * job.page_size
+        findings += memory_room(topology, counters, replace(request, target=node), wanted)
     findings += _later(journal, job)
     regions = _same_regions(backend, job)
-    topology = backend.topology()
     return Plan(
         request=request,
         process=process,
@@ -99,7 +106,7 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
         page_size=job.page_size,
         huge_page_size=topology.huge_page_size,
         findings=tuple(findings),
-        reserve_bytes=reserve_on_target(topology, backend.node_counters(), request),
+        reserve_bytes=reserve_on_target(topology, counters, request),
         selected=tuple(region for region, _, _ in regions),
         undoes=job.id,
     )
@@ -107,20 +114,36 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
 
 def _count(undoing: Undoing) -> tuple[Counter[int], Counter[int]]:
     """Pages by where they came from and by where they were put, those of batches without a result among them."""
-    journal, job = undoing.journal, undoing.job
+    job = undoing.job
     pages: Counter[int] = Counter()
     put: Counter[int] = Counter()
-    for number in undoing.numbers():
-        entry = journal.batch(job.id, number)
-        if entry is None:
-            continue
-        origins = moved_by(entry.intended, entry.left)
-        sizes = (origins.end - origins.start).astype(np.int64) // job.page_size
-        for node in np.unique(origins.node).tolist():
-            pages[node] += int(sizes[origins.node == node].sum())
+    for entry in undoing.entries():
+        come = moved_by(entry.intended, entry.left).pages_by_node(job.page_size)
+        pages.update(come)
         for node in np.unique(unpack_batch(entry.intended).target).tolist():
-            put[node] += int(sizes.sum())
+            put[node] += come.total()
     return pages, put
+
+
+def _pooled(undoing: Undoing) -> Counter[int]:
+    """Of these, by where they came from, what goes to pools of hugetlb pages and not into free memory."""
+    job, pages = undoing.job, Counter[int]()
+    pools = [(start, end) for start, end, kind, _ in job.regions if kind == RegionKind.HUGETLB.value]
+    if pools:
+        for entry in undoing.entries():
+            pages.update(moved_by(entry.intended, entry.left).within(pools).pages_by_node(job.page_size))
+    return pages
+
+
+def _elsewhere(backend: Backend, request: Request, nodes: Iterable[int]) -> Iterator[Finding]:
+    """Further nodes that pages go to and the cpuset does not allow."""
+    others = [replace(request, target=node) for node in sorted(nodes) if node != request.target]
+    if others and isinstance(backend, TellsProcessFacts):
+        facts = backend.process_facts(request.pid)
+        for other in others:
+            found = cpuset(facts, other.target)
+            if found.severity is not Severity.OK:
+                yield found
 
 
 def can_be_taken_back(journal: Journal, job: JobEntry) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from numamig.backends.base import Backend, Hold
 from numamig.migrate.batch import Batch
 from numamig.migrate.chooser import Chooses, ChoosesFor, Place
-from numamig.migrate.journal.store import JobEntry, Journal
+from numamig.migrate.journal.store import BatchEntry, JobEntry, Journal
 from numamig.migrate.ledger import Settled
 from numamig.migrate.origins import Origins, moved_by
 from numamig.migrate.plan import Plan
@@ -36,6 +36,13 @@ class Undoing:
         """Batches to take back, the last one first."""
         every = self.journal.batch_numbers(self.job.id)
         return [n for n in reversed(every) if self.steps is None or n in self.steps]
+
+    def entries(self) -> Iterator[BatchEntry]:
+        """The same, as the journal has them."""
+        for number in self.numbers():
+            entry = self.journal.batch(self.job.id, number)
+            if entry is not None:
+                yield entry
 
 
 class _Chooser:
@@ -139,9 +146,8 @@ class _Chooser:
         if _covers(self._ranges, [(start, end) for start, end, _, _ in undoing.job.regions]):
             return None
         pages, node = [np.empty(0, np.int64)], [np.empty(0, np.int16)]
-        for number in self._numbers:
-            entry = undoing.journal.batch(undoing.job.id, number)
-            if entry is None or entry.left is None:  # which of it moved nobody can tell any more
+        for entry in undoing.entries():
+            if entry.left is None:  # which of it moved nobody can tell any more
                 continue
             origins = moved_by(entry.intended, entry.left).outside(self._ranges)
             pages.append((origins.end - origins.start).astype(np.int64) // self._plan.page_size)
