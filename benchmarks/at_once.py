@@ -62,7 +62,7 @@ def _there_and_back(backend: Backend, recorder: Recorder, parts: Sequence[_Part]
 
 
 def _run(backend: Backend, recorder: Recorder, parts: Sequence[_Part], node: int, at_once: int) -> float:
-    queue = JobQueue(backend, recorder, at_once)
+    queue = JobQueue(backend, recorder, at_once, verifies=False)
     requests = [Request(pid, node, within=[where], batch_pages=4096, most_calls=None) for pid, where in parts]
     numbers = [queue.add(plan_request(backend, request)) for request in requests]
     threads = [threading.Thread(target=_step, args=(queue,)) for _ in range(at_once)]

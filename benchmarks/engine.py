@@ -156,7 +156,7 @@ def _rate(size_bytes: int, *, scattered: bool) -> float:
     with tempfile.TemporaryDirectory() as folder:
         recorder = recorder_in(Path(folder), backend)
         for target in targets:
-            queue = JobQueue(backend, recorder)
+            queue = JobQueue(backend, recorder, verifies=False)
             plan = plan_request(backend, Request(_PID, target, batch_pages=_BATCH, most_calls=None))
             began = time.perf_counter()
             number = queue.add(plan)
@@ -183,7 +183,7 @@ def _grown(size_bytes: int, *, scattered: bool) -> tuple[int, float]:
         recorder_in(Path(folder), backend).close()
         before = _size_of(Path(folder))
         recorder = recorder_in(Path(folder), backend)
-        queue = JobQueue(backend, recorder)
+        queue = JobQueue(backend, recorder, verifies=False)
         number = queue.add(plan)
         _touch(backend)
         _let_go()

@@ -107,7 +107,7 @@ class Movers:
         return took
 
     def _job(self, node: int, batch: int) -> int:
-        queue = JobQueue(self._backend, self._recorder)
+        queue = JobQueue(self._backend, self._recorder, verifies=False)
         request = Request(self._pid, node, within=[self._area], batch_pages=batch, most_calls=None)
         plan = plan_request(self._backend, request)
         with _clocks(type(self._backend), self.spent):

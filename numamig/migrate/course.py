@@ -6,7 +6,6 @@ What somebody changes is in the journal first: whoever goes on with the job goes
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,7 @@ from numamig.migrate.preflight import recheck
 from numamig.model.finding import Finding, Severity
 from numamig.model.pages import Ranges
 
-__all__ = ["Course", "joined"]
+__all__ = ["Course"]
 
 _STALE_NS = 10_000_000_000
 """By the backend's clock: so long is believed what preflight found."""
@@ -113,14 +112,3 @@ def _look_again(backend: Backend, plan: Plan, left: Ranges | None) -> tuple[Find
         raise
     except NumamigError as error:
         return (Finding("rights", Severity.ERROR, error.message, error.hint or ""),)
-
-
-def joined(*ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """All of them, ascending and without overlaps."""
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(each for several in ranges for each in several):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged

@@ -12,12 +12,16 @@ from numamig.migrate.chooser import ChoosesFor, choose_by_plan
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import JobRecord, Recorder, running
 from numamig.migrate.ledger import LedgerRow
+from numamig.migrate.moved import verify_ended
 from numamig.migrate.plan import Plan
 from numamig.migrate.preflight import demand_node
+from numamig.migrate.ranges import overlap
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.migrate.stream import EventStream
 from numamig.migrate.undo import Undoing, choose_to_undo, plan_undo
-from numamig.model.events import Event, JobAdded, JobAsked, JobFailed
+from numamig.model.events import Event, JobAdded, JobAsked, JobEnded, JobFailed, JobVerified
+from numamig.model.outcome import Outcome
+from numamig.observe.verify import Verified
 from numamig.units import format_duration, format_rate
 
 __all__ = ["JobQueue", "jobs_at_once"]
@@ -47,14 +51,24 @@ class _Entry:
 class JobQueue:
     """Safe to ask and to steer from any thread. Jobs of one process never step at once where their memory overlaps."""
 
-    def __init__(self, backend: Backend, recorder: Recorder | None = None, at_once: int | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        recorder: Recorder | None = None,
+        at_once: int | None = None,
+        *,
+        verifies: bool = True,
+    ) -> None:
         """
         :param recorder: None: the journal of this machine, opened when the first job needs it
         :param at_once: how many jobs are stepped at the same time; None: what was measured to be good
+        :param verifies: when a job has ended look whether what it moved is where it was moved to; no part of the job
         """
         self._backend = backend
         self._recorder = recorder
         self.at_once = jobs_at_once(backend) if at_once is None else at_once
+        self._verifies = verifies
+        self._verified: dict[int, Verified] = {}
         self._entries: dict[int, _Entry] = {}
         self._order: list[int] = []
         self._claimed: set[int] = set()
@@ -112,6 +126,11 @@ class JobQueue:
     def ledger(self, number: int) -> list[LedgerRow]:
         """What became of a job's pages, by region, source and target."""
         return self._entry(number).job.ledger()
+
+    def verified(self, number: int) -> Verified | None:
+        """Where what an ended job moved was found; None where it moved nothing, or could not be seen any more."""
+        self._entry(number)
+        return self._verified.get(number)
 
     def run(self, number: int) -> None:
         """Let a held job run.
@@ -235,7 +254,23 @@ class JobQueue:
             finally:
                 self.release(number)
             self.stream.publish(events)
-            return events
+        # The job is through, and others have their turn meanwhile: there is nothing of it to wait for.
+        if self._verifies and any(isinstance(event, JobEnded) for event in events):
+            return [*events, *self._verify(entry)]
+        return events
+
+    def _verify(self, entry: _Entry) -> list[Event]:
+        number, job = entry.job.number, entry.job.snapshot()
+        if not job.outcomes[Outcome.MOVED] or job.outcomes[Outcome.GONE]:
+            return []
+        seen = verify_ended(self._backend, job.plan.process, entry.record.journal, number)
+        if seen is None:
+            return []
+        self._verified[number] = seen
+        now = self._backend.clock.now_ns()
+        told = [JobVerified(number, now, seen.expected, seen.in_place, seen.elsewhere)]
+        self.stream.publish(told)
+        return [*told]
 
     def waited(self, number: int, duration_ns: int) -> None:
         """A gap has passed for a job."""
@@ -257,7 +292,7 @@ class JobQueue:
         mine = self._entries[number].job.plan
         for other in self._claimed:
             theirs = self._entries[other].job.plan
-            if theirs.process.identity == mine.process.identity and _overlap(mine.ranges, theirs.ranges):
+            if theirs.process.identity == mine.process.identity and overlap(mine.ranges, theirs.ranges):
                 return True
         return False
 
@@ -273,16 +308,3 @@ class JobQueue:
                 known = ", ".join(map(str, self._order[-5:]))
                 raise UsageError(f"there is no job {number}", hint=f"jobs: {known}" if known else None)
             return self._entries[number]
-
-
-def _overlap(some: tuple[tuple[int, int], ...], others: tuple[tuple[int, int], ...]) -> bool:
-    """Whether two ascending lists of ranges have an address in common."""
-    i = j = 0
-    while i < len(some) and j < len(others):
-        if some[i][1] <= others[j][0]:
-            i += 1
-        elif others[j][1] <= some[i][0]:
-            j += 1
-        else:
-            return True
-    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from numamig.model.finding import Finding
@@ -16,6 +17,7 @@ __all__ = [
     "JobEnded",
     "JobFailed",
     "JobStarted",
+    "JobVerified",
     "PassEnded",
 ]
 
@@ -106,6 +108,19 @@ class JobChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class JobVerified:
+    """After a job what it moved was looked at once more; base pages, of large jobs those of some batches."""
+
+    job: int
+    at_ns: int
+    expected: int
+    """That were looked at."""
+    in_place: int
+    elsewhere: Mapping[int, int]
+    """Node → pages that are there and not where they were moved to."""
+
+
+@dataclass(frozen=True, slots=True)
 class JobFailed:
     """A step ended in an error that is no outcome: the job is held, the others go on."""
 
@@ -114,4 +129,4 @@ class JobFailed:
     error: str
 
 
-Event = JobAdded | JobAsked | JobChecked | JobStarted | BatchMoved | PassEnded | JobEnded | JobFailed
+Event = JobAdded | JobAsked | JobChecked | JobStarted | BatchMoved | PassEnded | JobEnded | JobFailed | JobVerified

@@ -7,14 +7,16 @@ import threading
 import numpy as np
 import pytest
 
-from numamig.backends.base import MovePagesReturn
+from numamig.backends.base import Hold, MovePagesReturn
 from numamig.backends.simulator.backend import SimulatorBackend
-from numamig.errors import UsageError
+from numamig.errors import TargetGone, UsageError
+from numamig.migrate import moved
 from numamig.migrate.plan import plan_request
 from numamig.migrate.queue import JobQueue
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobState
-from numamig.model.events import BatchMoved, JobAdded, JobAsked, JobEnded, JobFailed, JobStarted
+from numamig.model.events import BatchMoved, JobAdded, JobAsked, JobEnded, JobFailed, JobStarted, JobVerified
+from numamig.model.process import Process
 from tests.machines import PID, START, add_process, machine, pages_by_node
 
 PAGE = 4096
@@ -121,7 +123,7 @@ def test_events_are_one_stream_in_order_for_everybody() -> None:
     run_all(queue)
     told = one.news()
     kinds = [type(event) for event in told]
-    assert kinds[:4] == [JobAdded, JobAsked, JobStarted, BatchMoved] and kinds[-1] is JobEnded
+    assert kinds[:4] == [JobAdded, JobAsked, JobStarted, BatchMoved] and kinds[-2:] == [JobEnded, JobVerified]
     assert two.news() == told and one.news() == [] and one.missed == 0
     assert all(event.job == number for event in told)
 
@@ -223,3 +225,82 @@ def test_rights_that_were_taken_away_meanwhile_stop_a_paused_job() -> None:
     assert job.state is JobState.STOPPED and "cpuset" in job.reason and job.remedy
     assert pages_by_node(backing) == {0: 200, 1: 100}
     assert job.outcomes.total == 300
+
+
+def test_what_a_job_moved_is_looked_at_once_more_when_it_has_ended() -> None:
+    backend = machine()
+    add_process(backend, [0] * 300)
+    queue = JobQueue(backend)
+    follower = queue.stream.follow()
+    number = add(queue, backend)
+    queue.run(number)
+    run_all(queue)
+    verified = follower.news()[-1]
+    assert isinstance(verified, JobVerified)
+    assert (verified.job, verified.expected, verified.in_place, verified.elsewhere) == (number, 300, 300, {})
+    seen = queue.verified(number)
+    assert seen is not None and (seen.in_place, seen.absent) == (300, 0)
+
+
+def test_what_is_not_where_it_was_moved_to_is_told() -> None:
+    class Unsteady(SimulatorBackend):
+        """Somebody else moves some pages away right behind each call."""
+
+        def move_pages(self, pid, addresses, nodes, flags=2) -> MovePagesReturn:  # type: ignore[no-untyped-def]
+            answer = super().move_pages(pid, addresses, nodes, flags)
+            if nodes is not None:
+                self.machine.relocate(backing, slice(0, 10), 2)
+            return answer
+
+    backend = Unsteady(machine().machine)
+    (backing,) = add_process(backend, [0] * 300)
+    queue = JobQueue(backend)
+    number = add(queue, backend)
+    queue.step(number)
+    queue.cancel(number)
+    run_all(queue)
+    seen = queue.verified(number)
+    assert seen is not None and (seen.in_place, dict(seen.elsewhere)) == (90, {2: 10})
+
+
+def test_that_nobody_can_look_any_more_is_no_failure_of_the_job() -> None:
+    class Short(SimulatorBackend):
+        """It can be held on to once, by the job."""
+
+        holds = 0
+
+        def hold(self, process: Process) -> Hold:
+            self.holds += 1
+            if self.holds > 1:
+                raise TargetGone("it has ended")
+            return super().hold(process)
+
+    backend = Short(machine().machine)
+    add_process(backend, [0] * 300)
+    queue = JobQueue(backend)
+    number = add(queue, backend)
+    queue.run(number)
+    run_all(queue)
+    assert queue.snapshot(number).state is JobState.DONE and queue.verified(number) is None
+
+
+def test_of_a_large_job_some_batches_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moved, "MOST_VERIFIED_PAGES", 400)
+    backend = machine()
+    add_process(backend, [0] * 1000)
+    queue = JobQueue(backend)
+    number = add(queue, backend)
+    queue.run(number)
+    run_all(queue)
+    seen = queue.verified(number)
+    assert seen is not None and seen.expected == seen.in_place == 400
+
+
+def test_who_times_a_job_need_not_have_it_verified() -> None:
+    backend = machine()
+    add_process(backend, [0] * 300)
+    queue = JobQueue(backend, verifies=False)
+    number = add(queue, backend)
+    queue.run(number)
+    run_all(queue)
+    assert queue.verified(number) is None
