@@ -7,7 +7,7 @@ import pytest
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobState
-from numamig.model.events import BatchMoved, JobAdded, JobAsked, JobChecked, JobEnded, JobStarted, JobVerified
+from numamig.model.events import BatchMoved, JobAdded, JobAsked, JobChecked, JobEnded, JobStarted
 from numamig.model.finding import Finding, Severity
 from tests.tui.consoles import line_with, press, until, world
 from tests.tui.test_bridge import wait_for
