@@ -6,7 +6,7 @@ import numpy as np
 
 from numamig.backends.base import Backend
 from numamig.errors import UsageError
-from numamig.migrate.journal.packing import pack_left, unpack_batch, unpack_left
+from numamig.migrate.journal.packing import pack_left, unpack_batch
 from numamig.migrate.journal.record import JobRecord, Recorder
 from numamig.migrate.journal.store import JobEntry, Journal
 from numamig.migrate.left import LeftPages
@@ -73,9 +73,4 @@ def settle_doubtful(backend: Backend, journal: Journal, entry: JobEntry) -> None
 
 def moved_pages(journal: Journal, entry: JobEntry) -> int:
     """Base pages that the journal says were moved; those of a batch without a result are not among them."""
-    moved = 0
-    for number in journal.batch_numbers(entry.id):
-        batch = journal.batch(entry.id, number)
-        if batch is not None and batch.left is not None:
-            moved += batch.pages - unpack_left(batch.left).pages(entry.page_size)
-    return moved
+    return journal.moved_pages(entry.id, entry.page_size)
