@@ -13,11 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from numamig.backends.linux.backend import LinuxBackend
 from numamig.backends.linux.query_reader import QueryReader
+from numamig.cli.narrate import print_job
+from numamig.migrate.job import Job
 from numamig.model.nodeset import parse_ranges
 from numamig.model.outcome import Outcome
 from numamig.model.pages import UNKNOWN_NODE, PageRuns
 from numamig.testing import Area
+from tests.lab.children import PAGES as AREA_PAGES
+from tests.lab.children import PREFERRED, START, checked, finish, forked, libc, make_area, plan_area
 from tests.lab.conftest import PAGE, LabTarget, LabWorkshop
 from tests.lab.jobs import counts, migrate
 
@@ -132,3 +137,19 @@ def test_clearing_marks_moves_nothing(workshop: LabWorkshop, marked: LabTarget) 
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
         assert marked.pages_by_node(0) == {0: count}
         assert hidden(workshop, marked) == 0
+
+
+def test_what_may_not_be_accessed_is_not_said_to_be_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        make_area(0, PREFERRED, (0,))
+        checked(libc.mprotect(ctypes.c_void_p(START), ctypes.c_size_t(AREA_PAGES * PAGE), 0))
+
+    backend = LinuxBackend()
+    with forked(work) as child:
+        job = Job(1, backend, plan_area(backend, child, 1))
+        assert finish(job, backend) == ({"hinted": AREA_PAGES} if is_old() else {"moved": AREA_PAGES})
+        assert child.area() == {0 if is_old() else 1: AREA_PAGES}
+    print_job(job.snapshot(), job.ledger())
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  hinted")]
+    assert ["may not be accessed (PROT_NONE)" in line for line in told] == ([True] if is_old() else [])
+    assert "NUMA balancing" not in "".join(told)

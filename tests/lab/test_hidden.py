@@ -24,6 +24,7 @@ from tests.lab.settings import POOLS, written
 MIN_FREE = Path("/proc/sys/vm/min_free_kbytes")
 COMPACT_LOCKED = Path("/proc/sys/vm/compact_unevictable_allowed")
 MTHP = Path("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled")
+WHOLE = Path("/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled")
 
 
 def vmstat(name: str) -> int:
@@ -133,7 +134,7 @@ def test_what_overlapping_ranges_have_in_common_is_moved_once(
 
 @pytest.mark.skipif(not MTHP.exists(), reason="missing: folios of 64 KiB (this kernel has none)")
 def test_folios_that_nobody_can_see_are_not_called_busy(workshop: LabWorkshop) -> None:
-    with written(MTHP, "always"):
+    with written(MTHP, "always"), written(WHOLE, "never"):
         target = workshop.start(Area(1024, 0, "as_comes"))
     before = vmstat("pgmigrate_success")
     job = migrate(workshop, target, 1, retry=NEVER)
@@ -145,7 +146,7 @@ def test_folios_that_nobody_can_see_are_not_called_busy(workshop: LabWorkshop) -
 
 @pytest.mark.skipif(not MTHP.exists(), reason="missing: folios of 64 KiB (this kernel has none)")
 def test_no_more_moves_than_a_step_says_where_folios_are_larger_than_pages(workshop: LabWorkshop) -> None:
-    with written(MTHP, "always"):
+    with written(MTHP, "always"), written(WHOLE, "never"):
         target = workshop.start(Area(1024, 0, "as_comes"))
         job = new_job(workshop, target, 1, batch_pages=133)
         for _ in range(3):
