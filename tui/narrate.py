@@ -14,6 +14,7 @@ from numamig.model.events import (
     JobEnded,
     JobFailed,
     JobStarted,
+    JobVerified,
     PassEnded,
 )
 from numamig.model.outcome import Outcome
@@ -48,7 +49,7 @@ class Narrator:
             if not words:
                 continue
             self.note = f"job {event.job} {words}"
-            if isinstance(event, JobFailed):
+            if isinstance(event, JobFailed) or (isinstance(event, JobVerified) and any(event.elsewhere.values())):
                 wrong.append(self.note)
             if not isinstance(event, BatchMoved):
                 self._told.setdefault(event.job, deque(maxlen=_KEPT)).append(words)
@@ -80,4 +81,6 @@ def _words(event: Event) -> str:
         return f"pass {event.pass_number} ended: {event.busy_pages:,} busy"
     if isinstance(event, JobChecked):
         return f"looked at again: {'; '.join(finding.reason for finding in event.findings) or 'nothing against it'}"
+    if isinstance(event, JobVerified):
+        return f"verified: {event.in_place:,} of {event.expected:,} pages are where they were moved to"
     return f"failed, and is held: {event.error}" if isinstance(event, JobFailed) else ""

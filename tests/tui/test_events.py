@@ -7,7 +7,7 @@ import pytest
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobState
-from numamig.model.events import BatchMoved, JobAdded, JobAsked, JobChecked, JobEnded, JobStarted
+from numamig.model.events import BatchMoved, JobAdded, JobAsked, JobChecked, JobEnded, JobStarted, JobVerified
 from numamig.model.finding import Finding, Severity
 from tests.tui.consoles import line_with, press, until, world
 from tests.tui.test_bridge import wait_for
@@ -43,6 +43,9 @@ def test_what_comes_too_fast_is_counted_and_what_is_not_known_is_passed_over() -
     assert narrator.note == "job 7 asked: hold" and narrator.told_of(7) == ["asked: hold"]
     narrator.hear([JobChecked(7, 0, (Finding("balancing", Severity.WARNING, "pages may move back"),))])
     assert narrator.note == "job 7 looked at again: pages may move back"
+    assert narrator.hear([JobVerified(7, 0, 512, 512, {})]) == []
+    assert narrator.hear([JobVerified(7, 0, 512, 400, {0: 112})]) == [narrator.note]
+    assert narrator.note == "job 7 verified: 400 of 512 pages are where they were moved to"
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])
