@@ -87,14 +87,14 @@ def test_who_goes_on_has_the_whole_limit_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("planned", "tripped_after"), [(200_000, 16_384), (65_536, 16_384), (40_000, 10_000), (4000, 1000), (100, 64)]
+    ("planned", "tripped_after"), [(200_000, 16_384), (65_536, 16_384), (40_000, 10_000), (4000, 1024), (1024, 1024)]
 )
 def test_a_smaller_job_is_stopped_after_a_quarter_of_it(planned: int, tripped_after: int) -> None:
     assert batches(Breaker(planned_pages=planned), busy(1, 1), tripped_after) == [tripped_after - 1]
 
 
-def test_a_job_of_fewer_than_64_pages_is_never_stopped_for_being_busy() -> None:
-    assert batches(Breaker(planned_pages=63), busy(1, 1), 63) == []
+def test_a_job_of_fewer_than_1024_pages_is_never_stopped_for_being_busy() -> None:
+    assert batches(Breaker(planned_pages=1023), busy(1, 1), 1023) == []
 
 
 @pytest.mark.parametrize(("pinned", "trips"), [(800, False), (1150, True)])
@@ -110,8 +110,8 @@ def test_a_job_of_4000_busy_pages_is_stopped() -> None:
     job = Job(1, backend, plan_request(backend, Request(PID, 1, batch_pages=100)))
     for _ in run_job(job, backend):
         pass
-    assert (job.state, job.snapshot().steps) == (JobState.STOPPED, 10)
-    assert job.reason == "100% of the last 1,000 pages were busy"
+    assert (job.state, job.snapshot().steps) == (JobState.STOPPED, 11)
+    assert job.reason == "100% of the last 1,100 pages were busy"
 
 
 # --- pressure and swap -----------------------------------------------------------------------------------------------
