@@ -28,7 +28,7 @@ _MOVED: Final = Outcome.MOVED
 _BUSY: Final = Outcome.BUSY  # members of an enum take longer to look up than the rest of a batch
 _ASK_EVERY_NS: Final = 10**9
 _LEAST_BUSY_PAGES: Final = 1024
-"""4 MiB: what is pinned in one piece, a ring of buffers say, is seldom more; and another pass over so few costs little."""
+"""4 MiB: what is pinned in one piece, a ring of buffers say, is seldom more; and another pass over so few is cheap."""
 _BUCKETS: Final = 8
 """Sums that the last pages are kept in: the share is that of the last N to N + N/8 pages."""
 

@@ -9,7 +9,7 @@ __all__ = ["Room"]
 _KEEPS_NS = 200_000_000
 """Others allocate too: so long is a look believed, and for half of what it showed."""
 _KEEPS_LOOKS = 200
-"""Or so many times as long as it took, where that is more: looking is to take no more than half a percent of the time."""
+"""Or so many times as long as it took, where that is more: looking is to take no more than 0.5 % of the time."""
 _KEEPS_MOST_NS = 2_000_000_000
 
 
