@@ -19,7 +19,7 @@ from numamig.errors import ExitCode, RefusedError, TargetGone
 from numamig.migrate.breaker import Limits
 from numamig.migrate.chooser import ChoosesFor, choose_by_plan
 from numamig.migrate.job import Job
-from numamig.migrate.journal.record import JobRecord, Recorder
+from numamig.migrate.journal.record import JobRecord, Recorder, running
 from numamig.migrate.moved import verify_moved
 from numamig.migrate.plan import Plan
 from numamig.migrate.run import run_job
@@ -58,7 +58,7 @@ def run_and_tell(
 ) -> ExitCode:
     """Run a job to its end; ctrl-c cancels it between two steps. What it came to goes to stdout."""
     job = Job(record.number, backend, plan, record, chooses=chooses, limits=limits)
-    record.act("run")
+    record.act(running(plan))
     before = look_inside(backend)
     try:
         with going_on() as wanted, progress_bar(plan) as show:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from numamig.backends.base import Backend
 from numamig.errors import JournalError, NumamigError, RefusedError, TargetGone
 from numamig.migrate.job import Job
-from numamig.migrate.journal.record import Recorder
+from numamig.migrate.journal.record import Recorder, running
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.run import nap, run_job
 from numamig.migrate.snapshot import JobSnapshot
@@ -170,7 +170,7 @@ class _Run:
         plan.demand_possible()
         record = self.recorder.begin(plan)
         job = Job(record.number, self.backend, plan, record, limits=migrate.limits.settings())
-        record.act("run")
+        record.act(running(plan))
         self.touched[process.pid] = process
         for event in run_job(job, self.backend, self.wanted):
             self.observe(job, event)

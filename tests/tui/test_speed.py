@@ -53,8 +53,10 @@ async def test_a_machine_in_real_time_has_no_pace_to_choose() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: line_with(app, "exact"))
         await press(pilot, "ctrl+p")
-        await until(pilot, lambda: line_with(app, "go to cache 200"))
-        assert not app.bridge.paced and not line_with(app, "speed") and not line_with(app, "t+")
+        await until(pilot, lambda: line_with(app, "Search"))
+        await press(pilot, *"speed 100x")
+        await until(pilot, lambda: line_with(app, "No matches"))
+        assert not app.bridge.paced and not line_with(app, "t+")
         await press(pilot, "escape")
 
 
