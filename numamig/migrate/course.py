@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from numamig.backends.base import Backend
-from numamig.errors import NumamigError, TargetGone
+from numamig.errors import NumamigError, RefusedError, TargetGone
 from numamig.migrate.journal.record import JobRecord
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.preflight import recheck
@@ -88,11 +88,13 @@ class Course:
         :raises RefusedError: it says no.
         :raises TargetGone: the process ended.
         """
-        before = self.plan.warnings
+        before, known = self.plan.warnings, {finding.check for finding in self.plan.errors}
         findings = _look_again(self._backend, self.plan, left)
         with self._lock:
             self.plan = replace(self.plan, findings=findings)
-        self.plan.demand_possible()
+        for error in self.plan.errors:
+            if error.check not in known:  # whoever began in spite of what stood against it then knows of that
+                raise RefusedError(error.reason, hint=error.remedy or None, pid=self.plan.request.pid)
         if left is not None:
             self._looked_ns = self._backend.clock.now_ns()
         warnings = self.plan.warnings

@@ -125,8 +125,8 @@ def test_pages_that_are_given_back_and_touched_again_were_not_migrated(backend: 
         watch = moved_to_node_1(backend, child)
         child.tell()
         drift = until(watch, lambda drift: drift.elsewhere == {0: PAGES})
-        causes = {Cause(found.check) for found in drift.causes}
-        assert Cause.FAULTS in causes and not causes & {Cause.BALANCING, Cause.TOOL, Cause.DEMOTION}, drift.causes
+        # The kernel's counters are of the whole machine: a page or two of others may have been migrated meanwhile.
+        assert Cause(drift.cause.check) is Cause.FAULTS, drift.causes
         assert child.area() == {0: PAGES}
 
 
