@@ -70,6 +70,18 @@ def test_a_job_that_was_held_for_long_is_looked_at_before_its_first_step() -> No
         assert any(isinstance(event, JobStarted) for event in follower.news()) == bool(moved)
 
 
+def test_what_a_job_was_begun_in_spite_of_does_not_stop_it_later() -> None:
+    backend, backing = policed()
+    bind_away(backend)
+    queue, number = queue_with_job(backend)
+    assert queue.snapshot(number).plan.errors
+    for _ in range(2):
+        backend.machine.timeline.advance_to(backend.clock.now_ns() + 11 * SECOND_NS)
+        step_running(queue, number)
+        queue.hold(number)
+    assert int((backing.node == 1).sum()) == 200
+
+
 def test_a_job_that_is_not_interrupted_is_not_looked_at_again() -> None:
     backend, backing = policed()
     queue, number = queue_with_job(backend)
