@@ -36,6 +36,7 @@ __all__ = [
     "TellsFree",
     "TellsHazards",
     "TellsHealth",
+    "TellsHeat",
     "TellsHugeRoom",
     "TellsMemoryImage",
     "TellsPolicies",
@@ -95,6 +96,7 @@ class Capabilities:
     huge_pages: bool = True
     """Has transparent huge pages."""
     heat: bool = False
+    """Can tell which pages are in use (``TellsHeat``)."""
     balancing: bool = False
     """NUMA balancing is on and may move pages back."""
     missing: dict[str, str] = field(default_factory=dict)
@@ -257,6 +259,23 @@ class TellsHealth(Protocol):
     """A backend that knows how its machine is doing. Optional: ask with ``isinstance``."""
 
     def health(self) -> Health: ...
+
+
+@runtime_checkable
+class TellsHeat(Protocol):
+    """A backend that can tell which pages are in use, where ``Capabilities.heat`` says so. Optional."""
+
+    def heat(self, pid: int, addresses: NDArray[np.uint64]) -> NDArray[np.float32]:
+        """In what share of recent samples each page was touched: 0 in none, 1 in all; NaN where that is not known.
+
+        May take up to two seconds, since a page has to be watched for a while, and however many are asked for: of many,
+        neighbours share what was seen of some of them. The process is not stopped, and no page is made present.
+
+        :param addresses: shape (pages,), ascending, as the answer; any address within a huge page stands for all of it
+        :raises TargetGone: the process ended.
+        :raises RefusedError: the caller may not look, or somebody else uses what the kernel has for that.
+        """
+        ...
 
 
 @runtime_checkable
