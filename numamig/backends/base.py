@@ -265,13 +265,16 @@ class TellsHealth(Protocol):
 class TellsHeat(Protocol):
     """A backend that can tell which pages are in use, where ``Capabilities.heat`` says so. Optional."""
 
-    def heat(self, pid: int, addresses: NDArray[np.uint64]) -> NDArray[np.float32]:
-        """In what share of recent samples each page was touched: 0 in none, 1 in all; NaN where that is not known.
+    def heat(self, pid: int, start: NDArray[np.uint64], end: NDArray[np.uint64]) -> NDArray[np.float32]:
+        """In what share of recent samples the pages of each range were touched: from 0, in none, to 1, in all.
 
-        May take up to two seconds, since a page has to be watched for a while, and however many are asked for: of many,
-        neighbours share what was seen of some of them. The process is not stopped, and no page is made present.
+        NaN where that is not known. A huge page is touched as a whole. Takes up to two seconds, since pages have to be
+        watched for a while, however many they are: of large ranges some pages are watched, and of many ranges
+        neighbours share what was seen of one. The process is not stopped, and no page is made present.
 
-        :param addresses: shape (pages,), ascending, as the answer; any address within a huge page stands for all of it
+        :param start: shape (ranges,), ascending; the ranges do not overlap
+        :param end: shape (ranges,), exclusive
+        :returns: shape (ranges,), the mean of present pages as far as absent ones can be told from those not in use
         :raises TargetGone: the process ended.
         :raises RefusedError: the caller may not look, or somebody else uses what the kernel has for that.
         """
