@@ -16,6 +16,7 @@ from numamig.cli.options import command as numamig_command
 from numamig.cli.retold import account_as_dict, print_account, print_steps, step_as_dict
 from numamig.cli.table import print_table
 from numamig.errors import JournalError, UsageError
+from numamig.migrate.destination import destination_from
 from numamig.migrate.journal.locks import WriterLocks
 from numamig.migrate.journal.place import DAY_S, state_directory
 from numamig.migrate.journal.record import Recorder, boot_of
@@ -69,7 +70,7 @@ def command(
             return
         entries = [entry for entry in recorder.journal.jobs() if everything or _is_here(backend, entry)]
         if as_json:
-            print_json([_as_dict(recorder, entry) for entry in entries])
+            print_json({"jobs": [_as_dict(recorder, entry) for entry in entries]})
         elif entries:
             _print(recorder, entries)
         else:
@@ -126,7 +127,7 @@ def _as_dict(recorder: Recorder, entry: JobEntry) -> dict[str, object]:
         "pid": entry.image.pid,
         "start_time": entry.image.start_time,
         "name": entry.name,
-        "to": None if entry.kind == "undo" else request["target"],
+        "to": None if entry.kind == "undo" else request["to"],
         "moved_pages": recorder.journal.moved_pages(entry.id, entry.page_size),
         "page_size": entry.page_size,
         "planned_pages": entry.planned,
@@ -162,7 +163,7 @@ def _print(recorder: Recorder, entries: list[JobEntry]) -> None:
 
 
 def _what(entry: JobEntry) -> str:
-    return f"undo of {entry.undoes}" if entry.kind == "undo" else f"to node {entry.request['target']}"
+    return f"undo of {entry.undoes}" if entry.kind == "undo" else destination_from(entry.request["to"]).words
 
 
 def _who(entry: JobEntry) -> str:

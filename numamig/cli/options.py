@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,10 @@ from numamig.units import parse_speed
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
 
-__all__ = ["Shared", "command", "machine_options", "pace_option", "print_json"]
+__all__ = ["JSON_VERSION", "Shared", "command", "machine_options", "pace_option", "print_json"]
+
+JSON_VERSION = 1
+"""Of the fields of every JSON document that a command prints."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -117,6 +120,15 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     return decorate
 
 
-def print_json(value: object) -> None:
-    """One JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=True))
+def print_json(document: Mapping[str, object]) -> None:
+    """One JSON document on stdout: an object that says first which version of the fields it has, and of which command.
+
+    Its fields are listed in docs/commands.md. A field may come, in any version; the version grows when one goes, or
+    changes what it means.
+
+    :param document: lists have a name in it: ``{"processes": [...]}``
+    """
+    head = {"version": JSON_VERSION, "command": click.get_current_context().command.name}
+    if taken := head.keys() & document.keys():
+        raise ValueError(f"fields that every document has already: {sorted(taken)}")
+    click.echo(json.dumps({**head, **document}, indent=2, ensure_ascii=True))

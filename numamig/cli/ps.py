@@ -42,7 +42,7 @@ def command(shared: Shared, text: str, everyone: bool, as_json: bool) -> None:
             continue  # it ended while we looked: it is not there to be listed
     seen.sort(key=lambda pair: (-(_remote(*pair) or 0), -pair[0].resident_bytes, pair[0].pid))
     if as_json:
-        print_json([_as_dict(process, placement) for process, placement in seen])
+        print_json({"processes": [_as_dict(process, placement) for process, placement in seen]})
     else:
         _print(seen, topology.memory_nodes)
     if locked:

@@ -102,7 +102,7 @@ def tell_plans(backend: Backend, profile: Profile, document: Document, *, strict
     left_out: list[str] = []
     plans = plan_profile(backend, profile, document, lambda error: left_out.append(plain(str(error))))
     if as_json:
-        print_json([plan.as_dict() for plan in plans])
+        print_json({"plans": [plan.as_dict() for plan in plans]})
     else:
         for plan in plans:
             print_plan(plan)
@@ -141,7 +141,7 @@ class _Narrator:
         name = plain(job.plan.process.name)
         if isinstance(event, JobStarted):
             narrate(
-                f"job {job.number}: {name} ({event.pid}), {event.planned_pages:,} pages to node {job.request.target}"
+                f"job {job.number}: {name} ({event.pid}), {event.planned_pages:,} pages {job.request.to.words}"
             )
         elif isinstance(event, BatchMoved) and self._live:
             share = 100 * job.snapshot().progress

@@ -29,7 +29,7 @@ def test_nodes(numamig: Numamig) -> None:
 
 
 def test_ps_sorts_by_remote_memory_and_says_who_is_locked(numamig: Numamig) -> None:
-    seen = numamig.json("ps")
+    seen = numamig.json("ps")["processes"]
     assert [process["pid"] for process in seen] == [10, 12, 13, 11]
     db = seen[0]
     assert db["bytes_by_node"] == {"0": 13 * MIB, "1": 4 * MIB}

@@ -51,7 +51,7 @@ def test_undo_asks_about_warnings(kept: Kept) -> None:
     assert "--strict: later job: job 2 moved pages of the same process since" in done.stderr
     code, said = answered(kept, "n", "undo", "1")
     assert (code, "warning" in said, "Go on? [Y/n]" in said) == (130, True, True)
-    assert len(kept.json("jobs")) == 2
+    assert len(kept.json("jobs")["jobs"]) == 2
     code, said = answered(kept, "y", "undo", "2")
     assert (code, "Go on?" in said) == (0, False)  # nothing speaks against that
     code, said = answered(kept, "n", "undo", "1", "--yes")
@@ -64,7 +64,7 @@ def test_resume_says_what_is_left_and_goes_on_more_gently(kept: Kept) -> None:
     planned = kept.json("resume", number, "--dry-run", "--budget", "5ms")
     assert (planned["pages"], planned["to"]) == (2048, 1)
     assert kept.heap() == {0: 2048, 1: 2048}
-    (job,) = kept.json("jobs")
+    (job,) = kept.json("jobs")["jobs"]
     assert (job["state"], job["moved_pages"]) == ("interrupted", 1024)
     done = kept.json("resume", number, "--pages", "256", "--rate", "8MiB/s", "--calls", "100")
     assert (outcomes(done), done["steps"]) == ({"moved": 2048}, 8)

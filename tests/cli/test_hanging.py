@@ -61,7 +61,7 @@ def test_it_is_said_and_the_second_ctrl_c_leaves(kept: Kept) -> None:
         read_until(child.stderr, "numamig: job 1 is left as it is")
         assert child.wait() == 130
     assert kept.heap() == {0: 2048, 1: 2048}
-    (job,) = kept.json("jobs")
+    (job,) = kept.json("jobs")["jobs"]
     assert job["state"] == "interrupted"
     assert [act["what"] for act in kept.json("jobs", "1")["acts"]] == ["run", "leave"]
     assert outcomes(kept.json("undo", "1")) == {"moved": 1024}

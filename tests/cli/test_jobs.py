@@ -16,6 +16,7 @@ import pytest
 
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.machinefile import open_machine
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
@@ -60,7 +61,7 @@ class Kept:
         with open_machine(self.file) as machine:
             backend = SimulatorBackend(machine)
             recorder = Recorder.open(backend, self.state)
-            plan = plan_request(backend, Request(10, 1, sources=(0,), kinds=HEAP, batch_pages=512))
+            plan = plan_request(backend, Request(10, Node(1), sources=(0,), kinds=HEAP, batch_pages=512))
             record = recorder.begin(plan)
             job = Job(record.number, backend, plan, record)
             job.run()
@@ -85,7 +86,7 @@ def test_a_job_is_listed_and_taken_back(kept: Kept) -> None:
     assert kept("jobs").stderr == "nothing was moved here since it was started\n"
     assert outcomes(kept.move()) == {"moved": 3072}
     assert kept.heap() == {1: PAGES}
-    (job,) = kept.json("jobs")
+    (job,) = kept.json("jobs")["jobs"]
     expected = {"job": 1, "kind": "move", "state": "done", "pid": 10, "name": "db", "to": 1, "moved_pages": 3072}
     assert {key: job[key] for key in expected} == expected
     assert (outcomes(job), job["uid"], job["host"]) == ({"moved": 3072}, os.getuid(), os.uname().nodename)
@@ -95,7 +96,7 @@ def test_a_job_is_listed_and_taken_back(kept: Kept) -> None:
     assert lines[1].split()[4:] == ["db", "10", "to", "node", "1", "12.0M", "done"]
     assert outcomes(kept.json("undo")) == {"moved": 3072}
     assert kept.heap() == {0: 3072, 1: 1024}
-    assert [job["kind"] for job in kept.json("jobs")] == ["move", "undo"]
+    assert [job["kind"] for job in kept.json("jobs")["jobs"]] == ["move", "undo"]
     assert "undo of 1" in kept("jobs").stdout
     again = kept("undo", code=2)
     assert again.stderr.startswith("numamig: there is no job to take back")
@@ -150,7 +151,7 @@ def test_undo_says_what_it_would_do(kept: Kept) -> None:
     plan = kept.json("undo", "1", "--dry-run")
     assert plan["pages"] == 3072
     assert kept.heap() == {1: PAGES}
-    assert len(kept.json("jobs")) == 1
+    assert len(kept.json("jobs")["jobs"]) == 1
 
 
 def test_where_there_was_no_room_to_spare_only_a_flag_puts_pages_back(numamig: Numamig) -> None:
@@ -185,12 +186,12 @@ def test_some_steps_of_a_job(kept: Kept) -> None:
 def test_a_job_that_was_interrupted_goes_on(kept: Kept) -> None:
     number = str(kept.stopped_after(2))
     assert kept.heap() == {0: 2048, 1: 2048}
-    (job,) = kept.json("jobs")
+    (job,) = kept.json("jobs")["jobs"]
     assert job["state"] == "interrupted"
     done = kept.json("resume", number)
     assert outcomes(done) == {"moved": 2048}
     assert kept.heap() == {1: PAGES}
-    (job,) = kept.json("jobs")
+    (job,) = kept.json("jobs")["jobs"]
     assert job["state"] == "done"
     assert f"job {number} is done" in kept("resume", number, code=2).stderr
     kept("undo", number)
@@ -245,7 +246,7 @@ def test_resume_is_refused_while_somebody_is_at_it(kept: Kept, holder: int) -> N
     number = str(kept_by_another(kept))
     done = kept("resume", number, code=3)
     assert done.stderr.startswith(f"numamig: another numamig (pid {holder}) is moving pages of pid 10")
-    (job,) = kept.json("jobs")
+    (job,) = kept.json("jobs")["jobs"]
     assert job["state"] == f"running (numamig {holder})"
 
 
@@ -254,7 +255,7 @@ def kept_by_another(kept: Kept) -> int:
     with open_machine(kept.file) as machine:
         backend = SimulatorBackend(machine)
         recorder = Recorder.open(backend, kept.state)
-        plan = plan_request(backend, Request(10, 1, sources=(0,)))
+        plan = plan_request(backend, Request(10, Node(1), sources=(0,)))
         record = recorder.begin(plan)
         record.flush("running", "", Job(1, backend, plan).snapshot().outcomes)
         recorder.close()
@@ -292,8 +293,8 @@ def test_a_job_of_another_machine_is_not_listed_and_not_taken_back(kept: Kept) -
     kept.move()
     kept.file.unlink()
     open_machine(kept.file, kept.numamig.scenario).close()
-    assert kept.json("jobs") == []
-    assert [job["job"] for job in kept.json("jobs", "--all")] == [1]
+    assert kept.json("jobs")["jobs"] == []
+    assert [job["job"] for job in kept.json("jobs", "--all")["jobs"]] == [1]
     assert "in another boot than this" in kept("undo", "1", code=3).stderr
     assert kept.heap() == {0: 3072, 1: 1024}
 
@@ -305,10 +306,10 @@ def test_old_jobs_are_forgotten_when_it_is_asked_for(kept: Kept) -> None:
     with db:
         db.execute("UPDATE job SET changed = changed - 10 * 86400 WHERE id = 1")
     db.close()
-    assert len(kept.json("jobs", "--forget", "11")) == 2
+    assert len(kept.json("jobs", "--forget", "11")["jobs"]) == 2
     done = kept("jobs", "--forget", "9", "--json")
     assert done.stderr == "1 job forgotten\n"
-    assert [job["job"] for job in json.loads(done.stdout)] == [2]
+    assert [job["job"] for job in json.loads(done.stdout)["jobs"]] == [2]
     kept.state["NUMAMIG_KEEP_DAYS"] = "soon"
     assert "NUMAMIG_KEEP_DAYS is 'soon'" in kept("jobs", code=2).stderr
 
@@ -326,7 +327,7 @@ def test_jobs_are_listed_where_nothing_can_be_written(kept: Kept) -> None:
     command = ["sh", "-c", full, sys.executable, *backend, "jobs", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    assert [(job["job"], job["moved_pages"]) for job in json.loads(done.stdout)] == [(1, 3072)]
+    assert [(job["job"], job["moved_pages"]) for job in json.loads(done.stdout)["jobs"]] == [(1, 3072)]
     assert len(done.stderr.splitlines()) == 1
     assert "old jobs are not forgotten, and nothing can be moved" in done.stderr
     (place / "journal.sqlite").rename(place / "elsewhere")

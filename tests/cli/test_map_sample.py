@@ -40,7 +40,7 @@ def test_ps_says_how_far_off_it_may_be(numamig: Numamig) -> None:
         "  - {name: big, pid: 10, runs_on: [0], regions: [{kind: heap, size: 2GiB, nodes: {0: 1, 1: 1}}]}\n"
         "  - {name: small, pid: 11, runs_on: [0], regions: [{kind: heap, size: 2MiB, nodes: {0: 1, 1: 1}}]}\n"
     )
-    big, small = numamig.json("ps")
+    big, small = numamig.json("ps")["processes"]
     assert (big["estimated"], small["estimated"], small["error"]) == (True, False, 0.0)
     assert 0.01 <= big["error"] < 0.1
     header, first, second = numamig.small("ps").stdout.splitlines()

@@ -137,7 +137,7 @@ def test_map_and_ps_agree_with_numa_maps(bound: int, capsys: pytest.CaptureFixtu
             assert shown == pages_by_node(bound, region["start"], region["end"]), region
     code, out, _ = here(capsys, "ps", "--json")
     assert code == 0
-    (mine,) = [process for process in json.loads(out) if process["pid"] == bound]
+    (mine,) = [process for process in json.loads(out)["processes"] if process["pid"] == bound]
     assert mine["bytes_by_node"]["0"] >= MEBIBYTES << 20
 
 
