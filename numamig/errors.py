@@ -2,7 +2,7 @@
 
 NumamigError
 ├── UsageError            2   what was typed cannot be right: a node list, a size, an option
-│   └── FileError         2   a profile or scenario is wrong; carries file and line
+│   └── FileError         2   a profile or scenario is wrong; carries file, line and column
 ├── RefusedError          3   the kernel, the rights or preflight say no
 │   └── JournalError      3   what is going to be moved cannot be written down: so it is not moved
 ├── TargetGone            4   the process is not there, or is no longer the one meant
@@ -14,11 +14,14 @@ Every error is one clear line (``message``) and, where there is one, a ``hint`` 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
+from typing import NamedTuple
 
 __all__ = [
     "BackendError",
     "ExitCode",
+    "Fault",
     "FileError",
     "JournalError",
     "LabError",
@@ -27,6 +30,9 @@ __all__ = [
     "TargetGone",
     "UsageError",
 ]
+
+_MOST_FAULTS = 100
+"""Told, of one file: more are read by nobody."""
 
 
 class ExitCode(IntEnum):
@@ -46,6 +52,22 @@ class ExitCode(IntEnum):
     """A defect of numamig or of its surroundings."""
     INTERRUPTED = 130
     """Stopped by ctrl-c; what had moved stays moved."""
+
+    @property
+    def meaning(self) -> str:
+        """In a few words, as help and the manual say it."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.DONE: "done",
+    ExitCode.PARTIAL: "done in part: pages remain, or an expectation of a profile failed",
+    ExitCode.USAGE: "bad arguments, or a file that is wrong; nothing was moved",
+    ExitCode.REFUSED: "refused by preflight or for lack of rights; nothing was moved",
+    ExitCode.TARGET_GONE: "the process does not exist, or ended",
+    ExitCode.INTERNAL: "a defect of numamig or of its surroundings",
+    ExitCode.INTERRUPTED: "stopped by ctrl-c; what had moved stays moved",
+}
 
 
 class NumamigError(Exception):
@@ -79,14 +101,39 @@ class UsageError(NumamigError):
     exit_code = ExitCode.USAGE
 
 
-class FileError(UsageError):
-    """A profile or scenario that is wrong; every fault is one ``file:line: message`` line."""
+class Fault(NamedTuple):
+    """One thing that is wrong with a file, and where."""
 
-    def __init__(self, path: str, faults: list[tuple[int, str]]) -> None:
+    line: int
+    """From 1; 0 where it has no place."""
+    column: int
+    """From 1; 0 where only the line is known."""
+    message: str
+    path: str = ""
+    """The file that has it, where that is another than the one that was asked for."""
+
+
+class FileError(UsageError):
+    """A profile or scenario that is wrong; every fault is one ``file:line:column: message`` line."""
+
+    def __init__(self, path: str, faults: Iterable[Fault | tuple[int, str]]) -> None:
+        """
+        :param faults: or pairs of a line (0: none) and what is wrong there
+        """
         self.path = path
-        self.faults = sorted(faults)
-        lines = [f"{path}:{line}: {text}" if line else f"{path}: {text}" for line, text in self.faults]
+        whole = (each if isinstance(each, Fault) else Fault(each[0], 0, each[1]) for each in faults)
+        named = {each._replace(path=each.path or path) for each in whole}
+        self.faults = sorted(named, key=lambda each: (each.path != path, each.path, each))
+        lines = [_line(fault) for fault in self.faults[:_MOST_FAULTS]]
+        if len(self.faults) > _MOST_FAULTS:
+            lines.append(f"{path}: and {len(self.faults) - _MOST_FAULTS:,} further faults")
         super().__init__("\n".join(lines))
+
+
+def _line(fault: Fault) -> str:
+    """As compilers write it: editors and terminals make links of it."""
+    place = "".join(f":{number}" for number in (fault.line, fault.column) if number)
+    return f"{fault.path}{place}: {fault.message}"
 
 
 class RefusedError(NumamigError):

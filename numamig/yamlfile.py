@@ -1,21 +1,32 @@
-"""YAML files read safely and checked against a pydantic model, with the line of every fault."""
+"""YAML files read safely and checked against a pydantic model, with line and column of every fault."""
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import yaml
 
-from numamig.errors import FileError
+from numamig.errors import Fault, FileError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from pydantic_core import ErrorDetails
 
-__all__ = ["Document", "parse_yaml", "read_text", "read_yaml"]
+__all__ = [
+    "Allowance",
+    "Document",
+    "Location",
+    "Mark",
+    "build_document",
+    "compose_yaml",
+    "fault_at",
+    "parse_yaml",
+    "plain_value",
+    "read_text",
+    "read_yaml",
+]
 
 _MOST_BYTES = 1 << 20
 _MOST_DEPTH = 40
@@ -24,8 +35,29 @@ _MOST_VALUES = 20_000
 _LONGEST_NUMBER = 64
 """Characters; of longer ones the time grows with the square, and Python refuses to print them."""
 _STRING = "tag:yaml.org,2002:str"
-_Location = tuple[str | int, ...]
+Location = tuple[str | int, ...]
+"""Keys and positions on the way from the whole file to a part of it."""
 _Model = TypeVar("_Model", bound="BaseModel")
+
+
+class Mark(NamedTuple):
+    """Where a value is written; lines and columns count from 1."""
+
+    path: str
+    line: int
+    """Of the value; of its key, where it is a mapping or a list."""
+    column: int
+    key_line: int
+    key_column: int
+    text: str | None
+    """What a scalar is written as, without its quotes."""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many keys and values may still be read, in all of the files that belong together."""
+
+    values: int = _MOST_VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +66,46 @@ class Document:
 
     path: str
     data: Any
-    lines: dict[_Location, int]
-    """Key path → line, counted from 1."""
+    marks: dict[Location, Mark]
 
-    def line(self, location: _Location) -> int:
-        """Line of the innermost part of ``location`` that the file has."""
-        while location and location not in self.lines:
-            location = location[:-1]
-        return self.lines.get(location, 1)
+    def fault(self, location: Location, message: str, *, of_key: bool = False) -> Fault:
+        """A fault at the innermost part of ``location`` that the file has.
 
-    def validate(self, model: type[_Model]) -> _Model:
+        :param of_key: at the key, where it is not the value that is wrong
         """
+        whole = location
+        while location and location not in self.marks:
+            location = location[:-1]
+        mark = self.marks.get(location, Mark(self.path, 1, 1, 1, 1, None))
+        if of_key and location == whole:
+            return Fault(mark.key_line, mark.key_column, message, mark.path)
+        return Fault(mark.line, mark.column, message, mark.path)
+
+    def text(self, location: Location) -> str | None:
+        """What the scalar at ``location`` is written as; None for anything else."""
+        mark = self.marks.get(location)
+        return None if mark is None else mark.text
+
+    def validate(
+        self, model: type[_Model], others: Callable[[Any], list[tuple[Location, str]]] | None = None
+    ) -> _Model:
+        """
+        :param others: finds further faults in what the file says, whatever that is
+
         :raises FileError: with one line for each fault.
         """
         from pydantic import ValidationError
 
+        from numamig.yamlfault import faults_of
+
+        found = [self.fault(location, message) for location, message in others(self.data)] if others else []
         try:
-            return model.model_validate(self.data)
+            valid = model.model_validate(self.data)
         except ValidationError as error:
-            faults = [(self.line(tuple(e["loc"])), _describe(e, model)) for e in error.errors()]
-        raise FileError(self.path, list(dict.fromkeys(faults)))
+            found += faults_of(error, self, model)
+        if found:
+            raise FileError(self.path, found)
+        return valid
 
 
 def read_yaml(path: Path | str) -> Document:
@@ -73,8 +125,8 @@ def read_text(path: Path | str) -> bytes:
     try:
         with open(path, "rb") as file:
             text = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise FileError(name, [(0, error.strerror or str(error))]) from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise FileError(name, [(0, getattr(error, "strerror", None) or str(error))]) from error
     if len(text) > _MOST_BYTES:
         raise FileError(name, [(0, f"larger than {_MOST_BYTES >> 20} MiB: this is no profile or scenario")])
     return text
@@ -85,116 +137,155 @@ def parse_yaml(name: str, text: bytes) -> Document:
 
     :raises FileError: it cannot be parsed.
     """
+    return build_document(name, compose_yaml(name, text))
+
+
+def compose_yaml(name: str, text: bytes, allowance: Allowance | None = None) -> yaml.MappingNode:
+    """The nodes of a text, of which none is larger or deeper than it looks.
+
+    :param allowance: is used up by what is read
+    :raises FileError: it cannot be parsed.
+    """
+    allowance = allowance or Allowance()
     try:
-        depth = values = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            line = event.start_mark.line + 1 if event.start_mark else 0
-            values += isinstance(event, yaml.NodeEvent)
-            if values > _MOST_VALUES:
-                raise FileError(
-                    name, [(line, f"more than {_MOST_VALUES:,} keys and values: this is no profile or scenario")]
-                )
-            tag = getattr(event, "tag", None)  # only where the file writes one
-            if tag is not None:
-                raise FileError(name, [(line, f"tag {str(tag)[:60]!r} cannot be read: tags are not used here")])
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _MOST_DEPTH:
-                raise FileError(name, [(line, f"nested deeper than {_MOST_DEPTH} levels")])
-            if isinstance(event, yaml.AliasEvent):
-                raise FileError(name, [(line, "aliases (*name) are not used here: write the value out")])
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines: dict[_Location, int] = {}
-        data = None if root is None else _build(root, (), lines, name)
+        faults = _refused(name, text, allowance)
+        root = None if faults else yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise FileError(name, [(mark.line + 1 if mark else 0, error.problem or "is no YAML")]) from error
+        message = (error.problem or "is no YAML") + _about_braces(text, mark)
+        raise FileError(name, [fault_at(name, mark, message) if mark else (0, message)]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FileError(name, [(0, f"is no YAML: {str(error).splitlines()[0]}")]) from error
-    if not isinstance(data, dict):
-        raise FileError(name, [(1, "must be a mapping of keys to values")])
-    return Document(name, data, lines)
+    if faults:
+        raise FileError(name, faults)
+    if not isinstance(root, yaml.MappingNode):
+        raise FileError(name, [Fault(1, 1, "must be a mapping of keys to values")])
+    return root
 
 
-def _build(node: yaml.Node, location: _Location, lines: dict[_Location, int], name: str) -> Any:
-    """Plain Python values of a node; keys as YAML resolves them."""
-    line = node.start_mark.line + 1
-    lines.setdefault(location, line)
-    if isinstance(node, yaml.MappingNode):
+def fault_at(name: str, mark: Any, message: str) -> Fault:
+    """A fault at a mark of PyYAML."""
+    return Fault(mark.line + 1, mark.column + 1, message, name)
+
+
+def _refused(name: str, text: bytes, allowance: Allowance) -> list[Fault]:
+    """What must not be composed, found in one pass that holds nothing.
+
+    :raises FileError: there is too much of it to go on.
+    """
+    faults: list[Fault] = []
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        mark = event.start_mark
+        allowance.values -= isinstance(event, yaml.NodeEvent)
+        if allowance.values < 0:
+            raise FileError(
+                name,
+                [fault_at(name, mark, f"more than {_MOST_VALUES:,} keys and values: this is no profile or scenario")],
+            )
+        tag = getattr(event, "tag", None)  # only where the file writes one
+        if tag is not None:
+            faults.append(fault_at(name, mark, f"tag {str(tag)[:60]!r} cannot be read: tags are not used here"))
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_DEPTH:
+            raise FileError(name, [*faults, fault_at(name, mark, f"nested deeper than {_MOST_DEPTH} levels")])
+        if isinstance(event, yaml.AliasEvent):
+            words = f"aliases (*{str(event.anchor)[:60]}) are not used here: write the value out"
+            faults.append(fault_at(name, mark, words))
+    return faults
+
+
+def _about_braces(text: bytes, mark: Any) -> str:
+    """Between brackets YAML takes the brace of a variable for one of its own."""
+    if mark is None:
+        return ""
+    lines = text.decode(errors="replace").splitlines()
+    near = "".join(lines[max(0, mark.line - 1) : mark.line + 1])
+    return ": between { } or [ ] put quotes around ${…}" if "${" in near else ""
+
+
+def build_document(
+    name: str, root: yaml.MappingNode, scalars: Callable[[yaml.ScalarNode], yaml.ScalarNode] | None = None
+) -> Document:
+    """Plain Python values of nodes.
+
+    :param scalars: is handed each key and value, and says what is to be read instead; FileError where it is wrong
+    :raises FileError: keys are there twice, or something cannot be read.
+    """
+    building = _Building(name, scalars)
+    data = building.value(root, (), root)
+    if building.faults:
+        raise FileError(name, building.faults)
+    return Document(name, data, building.marks)
+
+
+@dataclass(slots=True)
+class _Building:
+    """Values of nodes, keys as YAML resolves them; faults are gathered."""
+
+    name: str
+    scalars: Callable[[yaml.ScalarNode], yaml.ScalarNode] | None
+    marks: dict[Location, Mark] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def value(self, node: yaml.Node, at: Location, key: yaml.Node) -> Any:
+        """
+        :param key: the node of its key; the node itself where it has none
+        """
+        scalar = isinstance(node, yaml.ScalarNode)
+        here, of_key = (node if scalar else key).start_mark, key.start_mark
+        self.marks[at] = Mark(
+            self.name,
+            here.line + 1,
+            here.column + 1,
+            of_key.line + 1,
+            of_key.column + 1,
+            node.value if scalar else None,
+        )
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, at)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(child, (*at, number), child) for number, child in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, at: Location) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            key = _scalar(key_node, name)
+            before = len(self.faults)
+            key = self._scalar(key_node)
+            if len(self.faults) > before:
+                continue
+            part = key if isinstance(key, int) else str(key)
             if key in result:
-                raise FileError(name, [(line, f"key {str(key)!r} is there twice")])
-            lines[*location, key if isinstance(key, int) else str(key)] = line
-            result[key] = _build(value_node, (*location, key if isinstance(key, int) else str(key)), lines, name)
+                self.faults.append(fault_at(self.name, key_node.start_mark, f"key {str(key)!r} is there twice"))
+                continue
+            result[key] = self.value(value_node, (*at, part), key_node)
         return result
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(child, (*location, i), lines, name) for i, child in enumerate(node.value)]
-    return _scalar(node, name)
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            self.faults.append(fault_at(self.name, node.start_mark, "a key must be a plain word or number"))
+            return None
+        try:
+            return plain_value(self.name, node if self.scalars is None else self.scalars(node))
+        except FileError as error:
+            self.faults.extend(error.faults)
+            return None
 
 
-def _scalar(node: yaml.Node, name: str) -> Any:
-    line = node.start_mark.line + 1
-    if not isinstance(node, yaml.ScalarNode):
-        raise FileError(name, [(line, "a key must be a plain word or number")])
+def plain_value(name: str, node: yaml.ScalarNode) -> Any:
+    """Text, number, truth value, date, or None.
+
+    :raises FileError: it cannot be read.
+    """
     if node.tag != _STRING and len(node.value) > _LONGEST_NUMBER:
-        raise FileError(
-            name, [(line, f"{node.value[:20]}… is too long for a number: put quotes around it if it is none")]
-        )
+        words = f"{node.value[:20]}… is too long for a number: put quotes around it if it is none"
+        raise FileError(name, [fault_at(name, node.start_mark, words)])
     constructor = yaml.SafeLoader("")
     try:
         return constructor.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
-        raise FileError(name, [(line, f"{node.value!r} cannot be read: put quotes around it")]) from error
+        words = f"{node.value!r} cannot be read: put quotes around it"
+        raise FileError(name, [fault_at(name, node.start_mark, words)]) from error
     finally:
         constructor.dispose()
-
-
-def _describe(error: ErrorDetails, model: type[BaseModel]) -> str:
-    """One fault in the words of the file."""
-    where = ".".join(str(part) for part in error["loc"]) or "the file"
-    if error["type"] == "extra_forbidden":
-        key = str(error["loc"][-1])
-        known = _known_keys(model, error["loc"][:-1])
-        near = difflib.get_close_matches(key, known, 1)
-        return f"unknown key {key!r}" + (
-            f": did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"
-        )
-    if error["type"] == "missing":
-        return f"{where} is missing"
-    message = error["msg"].removeprefix("Value error, ")
-    given = error["input"]
-    shown = "" if isinstance(given, dict | list) or repr(given) in message else f", not {str(given)[:60]!r}"
-    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
-
-
-def _known_keys(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    """Keys that the model knows at a location."""
-    from pydantic import BaseModel as Base
-
-    found: list[type[BaseModel]] = [model]
-    for part in location:
-        if isinstance(part, int):
-            continue
-        nested = [m for known in found if (f := _field(known, part)) is not None for m in _models(f)]
-        found = nested or found
-    return sorted({f.alias or name for m in found if issubclass(m, Base) for name, f in m.model_fields.items()})
-
-
-def _field(model: type[BaseModel], key: str) -> Any:
-    for name, field in model.model_fields.items():
-        if key in (name, field.alias):
-            return field.annotation
-    return None
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Models inside an annotation such as ``list[A | B] | None``, and those made of them."""
-    from typing import get_args
-
-    from pydantic import BaseModel as Base
-
-    if isinstance(annotation, type) and issubclass(annotation, Base):
-        return [annotation, *annotation.__subclasses__()]
-    return [model for part in get_args(annotation) for model in _models(part)]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import partial
 
 from numamig.backends.base import Backend
-from numamig.errors import FileError, RefusedError, TargetGone, UsageError
+from numamig.errors import Fault, FileError, RefusedError, TargetGone, UsageError
+from numamig.migrate.destination import Node
 from numamig.migrate.preflight import demand_node, demand_process, demand_shared
 from numamig.migrate.request import Request
 from numamig.model.nodeset import parse_nodeset
@@ -53,7 +54,7 @@ def check_profile(backend: Backend, profile: Profile, document: Document) -> Non
     :raises FileError: some are not there.
     :raises RefusedError: what is asked for may not be moved.
     """
-    faults: list[tuple[int, str]] = []
+    faults: list[Fault] = []
     for number, step in enumerate(profile.steps):
         if step.migrate is None:
             continue
@@ -66,7 +67,7 @@ def check_profile(backend: Backend, profile: Profile, document: Document) -> Non
             try:
                 check()
             except (UsageError, TargetGone) as error:
-                faults.append((document.line(("steps", number, "migrate", *place)), str(error)))
+                faults.append(document.fault(("steps", number, "migrate", *place), str(error)))
     if faults:
         raise FileError(document.path, faults)
 
@@ -113,7 +114,7 @@ def request_for(backend: Backend, migrate: Migrate, process: Process) -> Request
         within = [(region.start, region.end) for region in large]
     return Request(
         pid=process.pid,
-        target=migrate.to,
+        to=Node(migrate.to),
         sources=_sources(backend, migrate),
         kinds=frozenset(migrate.pages.kind),
         within=within,

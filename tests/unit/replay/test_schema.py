@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from numamig.errors import FileError
+from numamig.errors import Fault, FileError
 from numamig.migrate.breaker import Limits
 from numamig.migrate.request import Retry, RetryMode
 from numamig.replay.schema import Migrate, Profile
@@ -25,7 +25,7 @@ def migrate(*lines: str) -> Migrate:
     return step.migrate
 
 
-def faults(*lines: str) -> list[tuple[int, str]]:
+def faults(*lines: str) -> list[Fault]:
     with pytest.raises(FileError) as caught:
         migrate(*lines)
     return caught.value.faults
@@ -64,8 +64,8 @@ def test_a_retry_is_what_it_says(said: str, retry: Retry) -> None:
     ],
 )
 def test_what_says_nothing_or_nonsense_is_refused(lines: tuple[str, ...], fault: tuple[int, str]) -> None:
-    ((line, words),) = faults(*lines)
-    assert (line, words.removeprefix("steps.0.migrate.")[: len(fault[1])]) == fault
+    (found,) = faults(*lines)
+    assert (found.line, found.message.removeprefix("steps.0.migrate.")[: len(fault[1])]) == fault
 
 
 @pytest.mark.parametrize(

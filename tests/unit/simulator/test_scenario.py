@@ -67,14 +67,18 @@ def test_placement_follows_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("title: small", "titel: small", "s.yaml:2: unknown key 'titel': did you mean 'title'?"),
-        ("memory: 64MiB}\n  - {id: 4", "memory: lots}\n  - {id: 4", "s.yaml:4: nodes.0.memory: 'lots' is not a size"),
+        ("title: small", "titel: small", "s.yaml:2:1: unknown key 'titel': did you mean 'title'?"),
+        (
+            "memory: 64MiB}\n  - {id: 4",
+            "memory: lots}\n  - {id: 4",
+            "s.yaml:4:32: nodes.0.memory: 'lots' is not a size",
+        ),
         ("id: 4", "id: 0", "two nodes have the same id"),
         ("nodes: {0: 3, 4: 1}", "nodes: {0: 3, 7: 1}", "names node 7, which is not there"),
         ("size: 8MiB", "size: 1GiB", "node 0 is 705 MiB too small"),
         ("title: small", "title: small\nkernel: linux-2.4", "kernel 'linux-2.4' is not known"),
-        ("pattern: halves", "pattern: stripes", "s.yaml:10: processes.0.regions.0.pattern"),
-        ("scenario: 1", "scenario: 2", "s.yaml:1: scenario"),
+        ("pattern: halves", "pattern: stripes", "s.yaml:10:64: processes.0.regions.0.pattern"),
+        ("scenario: 1", "scenario: 2", "s.yaml:1:11: scenario"),
     ],
 )
 def test_faults_have_their_line(tmp_path: Path, old: str, new: str, fault: str) -> None:

@@ -52,7 +52,7 @@ def machine_of(document: Document, kept: KeptMemory | None = None) -> Machine:
         raise FileError(document.path, [(0, "its page tables do not fit into the memory of this computer")]) from None
     except UsageError as error:
         number = [node.id for node in scenario.nodes].index(error.node) if error.node is not None else 0
-        raise FileError(document.path, [(document.line(("nodes", number)), error.message)]) from None
+        raise FileError(document.path, [document.fault(("nodes", number), error.message)]) from None
 
 
 def build_machine(scenario: ScenarioFile, kept: KeptMemory | None = None) -> Machine:
