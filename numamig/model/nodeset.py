@@ -1,4 +1,4 @@
-"""Sets of nodes as numactl writes them: ``0``, ``0,2-5``, ``all``, ``!1``."""
+"""Sets of nodes as numactl writes them: ``0``, ``0,2-5``, ``all``, ``!1``, ``+0``."""
 
 from __future__ import annotations
 
@@ -31,19 +31,29 @@ def parse_ranges(text: str) -> list[int]:
 def parse_nodeset(text: str | int, available: Sequence[int]) -> tuple[int, ...]:
     """Node ids meant by ``text``, ascending, each of them in ``available``.
 
-    Syntax of numactl(8) ``nodes``: a list of numbers and ranges, ``all``, and ``!`` for all but the rest.
+    Syntax of numactl(8) ``nodes``: a list of numbers and ranges, ``all``, and ``!`` for all but the rest. With ``+``
+    before them, or between ``!`` and them, they count the available nodes from 0: ``+0`` is the first.
     :raises UsageError: it does not parse, names a node that is not available, or names none.
     """
     wanted = str(text).strip()
     if wanted == "all":
         return tuple(sorted(available))
     inverted = wanted.startswith("!")
+    rest = wanted.removeprefix("!").strip()
+    relative = rest.startswith("+")
     try:
-        if not wanted.removeprefix("!").strip():
+        if not rest.removeprefix("+").strip():
             raise ValueError(wanted)
-        nodes = parse_ranges(wanted.removeprefix("!"))
+        nodes = parse_ranges(rest.removeprefix("+"))
     except ValueError:
-        raise UsageError(f"node list {wanted!r} does not parse", hint="write it like 0, 0,2-5, all or !1") from None
+        raise UsageError(f"node list {wanted!r} does not parse", hint="write it like 0, 0,2-5, all, !1 or +0") from None
+    if relative:
+        if nodes and nodes[-1] >= len(available):
+            raise UsageError(
+                f"there is no node +{nodes[-1]}",
+                hint=f"+0 is the first of {len(available)} nodes with memory here: {format_nodeset(available)}",
+            )
+        nodes = [sorted(available)[nth] for nth in nodes]
     for node in nodes:
         if node not in available:
             raise UsageError(

@@ -19,13 +19,38 @@ NODES = (0, 1, 2, 3, 8)
         ("!1", (0, 2, 3, 8)),
         ("!0-2", (3, 8)),
         (" 8 ", (8,)),
+        ("+0", (0,)),
+        ("+4", (8,)),
+        ("+0,2-4", (0, 2, 3, 8)),
+        ("!+0-3", (8,)),
     ],
 )
 def test_parses(text: str | int, nodes: tuple[int, ...]) -> None:
     assert parse_nodeset(text, NODES) == nodes
 
 
-@pytest.mark.parametrize("text", ["", "!", "a", "0-", "-1", "3-1", "0,,x", "1.5", "0-99999999999", "0x1", "!!1", "٣"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "!",
+        "a",
+        "0-",
+        "-1",
+        "3-1",
+        "0,,x",
+        "1.5",
+        "0-99999999999",
+        "0x1",
+        "!!1",
+        "٣",
+        "+",
+        "!+",
+        "+!1",
+        "++1",
+        "+-1",
+    ],
+)
 def test_refuses_what_does_not_parse(text: str) -> None:
     with pytest.raises(UsageError, match="does not parse"):
         parse_nodeset(text, NODES)
@@ -34,6 +59,10 @@ def test_refuses_what_does_not_parse(text: str) -> None:
 def test_refuses_nodes_that_are_not_there() -> None:
     with pytest.raises(UsageError, match=r"node 4 does not exist or has no memory \(nodes with memory here: 0-3,8\)"):
         parse_nodeset("0-4", NODES)
+    with pytest.raises(
+        UsageError, match=r"there is no node \+5 \(\+0 is the first of 5 nodes with memory here: 0-3,8\)"
+    ):
+        parse_nodeset("+3-5", NODES)
     with pytest.raises(UsageError, match="names no node"):
         parse_nodeset("!0-3,8", NODES)
 
