@@ -20,6 +20,7 @@ from benchmarks.overhead import recorder_in
 from benchmarks.pairs import arguments, print_result, ratio, take_turns
 from numamig.backends.base import Backend
 from numamig.backends.linux.backend import LinuxBackend
+from numamig.migrate.destination import Node
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
 from numamig.migrate.queue import JobQueue
@@ -63,7 +64,7 @@ def _there_and_back(backend: Backend, recorder: Recorder, parts: Sequence[_Part]
 
 def _run(backend: Backend, recorder: Recorder, parts: Sequence[_Part], node: int, at_once: int) -> float:
     queue = JobQueue(backend, recorder, at_once, verifies=False)
-    requests = [Request(pid, node, within=[where], batch_pages=4096, most_calls=None) for pid, where in parts]
+    requests = [Request(pid, Node(node), within=[where], batch_pages=4096, most_calls=None) for pid, where in parts]
     numbers = [queue.add(plan_request(backend, request)) for request in requests]
     threads = [threading.Thread(target=_step, args=(queue,)) for _ in range(at_once)]
     for number in numbers:

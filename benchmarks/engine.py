@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.pairs import arguments, print_result
 from numamig.errors import LabError
+from numamig.migrate.destination import Node
 from numamig.units import parse_size
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _rate(size_bytes: int, *, scattered: bool) -> float:
         recorder = recorder_in(Path(folder), backend)
         for target in targets:
             queue = JobQueue(backend, recorder, verifies=False)
-            plan = plan_request(backend, Request(_PID, target, batch_pages=_BATCH, most_calls=None))
+            plan = plan_request(backend, Request(_PID, Node(target), batch_pages=_BATCH, most_calls=None))
             began = time.perf_counter()
             number = queue.add(plan)
             run_queued(queue, number)
@@ -177,7 +178,7 @@ def _grown(size_bytes: int, *, scattered: bool) -> tuple[int, float]:
     from numamig.migrate.request import Request
 
     backend = _backend(size_bytes, scattered=scattered)
-    request = Request(_PID, _SOURCES if scattered else 1, batch_pages=_BATCH, most_calls=None)
+    request = Request(_PID, Node(_SOURCES if scattered else 1), batch_pages=_BATCH, most_calls=None)
     plan = plan_request(backend, request)
     with tempfile.TemporaryDirectory() as folder:
         recorder_in(Path(folder), backend).close()

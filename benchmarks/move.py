@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmarks.pairs import arguments, print_result, ratio, take_turns
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.errors import NumamigError, UsageError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -86,7 +87,7 @@ class Movers:
         end = self.victim.start + self.victim.pages * PAGE
         request = Request(
             self.victim.pid,
-            target,
+            Node(target),
             sources=(source,),
             within=[(self.victim.start, end)],
             batch_pages=batch,

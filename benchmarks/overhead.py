@@ -24,6 +24,7 @@ from numamig.backends.base import MPOL_MF_MOVE, Backend
 from numamig.migrate.account import Account
 from numamig.migrate.ahead import ChooserAhead
 from numamig.migrate.chooser import Chooser
+from numamig.migrate.destination import Node
 from numamig.migrate.guard import Guard
 from numamig.migrate.job import Job
 from numamig.migrate.journal.locks import WriterLocks
@@ -108,7 +109,7 @@ class Movers:
 
     def _job(self, node: int, batch: int) -> int:
         queue = JobQueue(self._backend, self._recorder, verifies=False)
-        request = Request(self._pid, node, within=[self._area], batch_pages=batch, most_calls=None)
+        request = Request(self._pid, Node(node), within=[self._area], batch_pages=batch, most_calls=None)
         plan = plan_request(self._backend, request)
         with _clocks(type(self._backend), self.spent):
             began = time.perf_counter_ns()

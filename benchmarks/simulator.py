@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from numamig.migrate.destination import Node
 from numamig.units import format_bytes, parse_size
 
 __all__ = ["main"]
@@ -108,7 +109,7 @@ def _moved(batch_pages: int, *, rounds: int, placed: Sequence[int]) -> float:
     backend = SimulatorBackend(build_machine(ScenarioFile.model_validate(scenario)))
     pages, seconds, scattered = 0, 0.0, len(placed) > 1
     for number in range(rounds + (not scattered)):
-        plan = plan_request(backend, Request(1000, 1 - number % 2, batch_pages=batch_pages, most_calls=None))
+        plan = plan_request(backend, Request(1000, Node(1 - number % 2), batch_pages=batch_pages, most_calls=None))
         job = Job(number + 1, backend, plan)
         began = time.perf_counter()
         for _ in run_job(job, backend):

@@ -20,6 +20,7 @@ __all__ = [
     "parse_address",
     "parse_duration",
     "parse_rate",
+    "parse_share",
     "parse_size",
     "parse_speed",
 ]
@@ -30,6 +31,8 @@ for _power, _letter in enumerate("kmgt", start=1):
     _SIZE[f"{_letter}b"] = 1000**_power
 _DURATION = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "min": 60 * 10**9}
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zµ]*)\s*", re.IGNORECASE)
+
+_SHARE = re.compile(r"\s*(\d{1,3}(?:\.\d{1,20})?)\s*%\s*", re.ASCII)
 
 
 def _parse(text: str | int, units: dict[str, int], what: str, example: str) -> int:
@@ -75,6 +78,14 @@ def parse_speed(text: str) -> float:
     if not 0.001 <= speed <= 10_000:
         raise UsageError(f"speed {text} is out of range", hint="from 0.001x to 10000x, or max")
     return speed
+
+
+def parse_share(text: str | int) -> float:
+    """0 to 1 of ``"90%"``."""
+    match = _SHARE.fullmatch(str(text))
+    if match is None or float(match.group(1)) > 100:
+        raise UsageError(f"{str(text)[:40]!r} is not a share", hint="write it like 90%")
+    return float(match.group(1)) / 100
 
 
 def parse_address(text: str) -> tuple[int, int]:

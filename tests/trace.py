@@ -19,6 +19,7 @@ import numpy as np
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.kernels import KERNELS, Locking
 from numamig.backends.simulator.scenario import ScenarioFile, build_machine
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -42,8 +43,8 @@ def trace(kernel: str = "linux-6.1") -> str:
     backend.clock.sleep_ns(150 * _MS)
     lines.append(_state(backend))
     requests = (
-        Request(10, 0, batch_pages=256),
-        Request(20, 2, sources=(0, 1), rate=400 << 20, batch_pages=300, threads=2),
+        Request(10, Node(0), batch_pages=256),
+        Request(20, Node(2), sources=(0, 1), rate=400 << 20, batch_pages=300, threads=2),
     )
     for number, request in enumerate(requests, start=1):
         job = Job(number, backend, plan_request(backend, request))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from numamig.backends.base import Backend
 from numamig.errors import NumamigError
+from numamig.migrate.destination import destination_from
 from numamig.migrate.journal.record import Recorder, boot_of
 from numamig.migrate.resume import moved_pages
 from numamig.migrate.undo import can_be_taken_back, demand_same_memory
@@ -58,7 +59,7 @@ def _found(backend: Backend, recorder: Recorder, known: frozenset[int]) -> Itera
                 number=entry.id,
                 pid=entry.image.pid,
                 name=entry.name,
-                way=f"undo of {entry.undoes}" if entry.kind == "undo" else f"to node {entry.request['target']}",
+                way=f"undo of {entry.undoes}" if entry.kind == "undo" else destination_from(entry.request["to"]).words,
                 moved_bytes=moved_pages(journal, entry) * entry.page_size,
                 state="interrupted" if left_open else entry.reason or entry.state,
                 can_go_on=goes_on,

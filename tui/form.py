@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from numamig.migrate.destination import Node
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
 from numamig.model.topology import Topology
 from tui.choice import Target, preset_node
@@ -189,7 +190,7 @@ class Form:
             requests.append(
                 Request(
                     pid=target.seen.process.pid,
-                    target=to,
+                    to=Node(to),
                     sources=None if self.source is None or self.source == to else (self.source,),
                     within=target.within,
                     shared=self.shared,

@@ -94,10 +94,17 @@ def _about(request: Request) -> Request:
     """The part of a request that decides what is looked at."""
     return Request(
         request.pid,
-        request.target,
+        request.to,
         sources=request.sources,
         kinds=request.kinds,
         within=request.within,
         shared=request.shared,
         critical=request.critical,
+        paths=request.paths,
+        least_region_bytes=request.least_region_bytes,
+        most_region_bytes=request.most_region_bytes,
+        huge=request.huge,
+        mapped=request.mapped,
+        heat=request.heat,
+        order=request.order,
     )

@@ -6,6 +6,7 @@ from math import ceil
 
 from rich.cells import cell_len, set_cell_size
 
+from numamig.migrate.destination import Destination, Interleave, Node, NodeMap
 from numamig.migrate.plan import Plan
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
 from numamig.migrate.snapshot import JobSnapshot
@@ -126,7 +127,10 @@ def sources_of(plan: Plan) -> str:
     """Nodes that a plan takes pages from: ``0,2``."""
     request = plan.request
     nodes = request.sources if request.sources is not None else tuple(n for n, b in plan.bytes_by_node.items() if b)
-    return format_nodeset(node for node in nodes if node not in (request.target, UNKNOWN_NODE))
+    to = request.to
+    if isinstance(to, NodeMap):
+        nodes = tuple(source for source, _ in to.pairs)
+    return format_nodeset(node for node in nodes if node != UNKNOWN_NODE and to != Node(node))
 
 
 def retry_text(retry: Retry) -> str:
@@ -155,12 +159,24 @@ def map_command(pid: int, *, simulated: bool) -> str:
     return " ".join(_command("map", pid, simulated))
 
 
+def _where_to(to: Destination) -> list[str]:
+    if isinstance(to, Node):
+        return ["--to", str(to.node)]
+    if isinstance(to, NodeMap):
+        return ["--map", ",".join(f"{source}:{target}" for source, target in to.pairs)]
+    if isinstance(to, Interleave):
+        if not to.weights:
+            return ["--interleave", format_nodeset(to.nodes)]
+        return ["--weights", ",".join(f"{node}:{w}" for node, w in zip(to.nodes, to.weights, strict=True))]
+    return ["--follow-cpus"]
+
+
 def command_line(request: Request, *, simulated: bool) -> str:
     """The command that asks for the same."""
     words = _command("move", request.pid, simulated)
     if request.sources is not None:
         words += ["--from", format_nodeset(request.sources)]
-    words += ["--to", str(request.target)]
+    words += _where_to(request.to)
     for start, end in request.within or ():
         words += ["--address", f"{start:#x}-{end:#x}"]
     if request.kinds:

@@ -13,20 +13,15 @@ import click
 from numamig.cli.narrate import narrate
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
-from numamig.cli.retold import account_as_dict, print_account, print_steps, step_as_dict
 from numamig.cli.table import print_table
 from numamig.errors import JournalError, UsageError
-from numamig.migrate.destination import destination_from
-from numamig.migrate.journal.locks import WriterLocks
-from numamig.migrate.journal.place import DAY_S, state_directory
-from numamig.migrate.journal.record import Recorder, boot_of
-from numamig.migrate.journal.store import JobEntry, Journal
-from numamig.migrate.retold import retell, steps
 from numamig.text import plain
 from numamig.units import format_bytes
 
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
+    from numamig.migrate.journal.record import Recorder
+    from numamig.migrate.journal.store import JobEntry
 
 __all__ = ["command"]
 
@@ -60,6 +55,9 @@ def command(
     """
     if with_steps and job is None:
         raise UsageError("--steps is of one job", hint="numamig jobs 17 --steps")
+    from numamig.migrate.journal.place import DAY_S
+    from numamig.migrate.journal.record import boot_of
+
     backend = shared.open()
     with _looking(backend) as recorder:
         if forget is not None:
@@ -80,6 +78,8 @@ def command(
 @contextmanager
 def _looking(backend: Backend) -> Iterator[Recorder]:
     """The journal, as far as it can be read: who only looks need not be able to write."""
+    from numamig.migrate.journal.record import Recorder
+
     try:
         recorder = Recorder.open(backend)
     except JournalError as error:
@@ -94,6 +94,11 @@ def _to_read(backend: Backend, error: JournalError) -> Recorder:
     """
     :param error: why it cannot be written; raised where it cannot be read either, or is not to be trusted
     """
+    from numamig.migrate.journal.locks import WriterLocks
+    from numamig.migrate.journal.place import state_directory
+    from numamig.migrate.journal.record import Recorder
+    from numamig.migrate.journal.store import Journal
+
     try:
         place = state_directory(create=False)
         recorder = Recorder(Journal(place / "journal.sqlite", writes=False), WriterLocks(place / "locks"), backend)
@@ -105,6 +110,8 @@ def _to_read(backend: Backend, error: JournalError) -> Recorder:
 
 def _is_here(backend: Backend, entry: JobEntry) -> bool:
     """Of this machine and this boot: what can still be taken back."""
+    from numamig.migrate.journal.record import boot_of
+
     return entry.backend == backend.name and entry.image.boot == boot_of(backend)
 
 
@@ -163,6 +170,8 @@ def _print(recorder: Recorder, entries: list[JobEntry]) -> None:
 
 
 def _what(entry: JobEntry) -> str:
+    from numamig.migrate.destination import destination_from
+
     return f"undo of {entry.undoes}" if entry.kind == "undo" else destination_from(entry.request["to"]).words
 
 
@@ -180,6 +189,9 @@ def _user(uid: int) -> str:
 
 
 def _tell(recorder: Recorder, entry: JobEntry, *, with_steps: bool, as_json: bool) -> None:
+    from numamig.cli.retold import account_as_dict, print_account, print_steps, step_as_dict
+    from numamig.migrate.retold import retell, steps
+
     journal = recorder.journal
     acts = journal.acts(entry.id)
     if as_json:

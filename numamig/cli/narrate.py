@@ -6,16 +6,19 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-from numamig.migrate.ledger import LedgerRow
-from numamig.migrate.plan import Plan
-from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.finding import Finding, Severity
-from numamig.model.outcome import NO_ACCESS, Outcome
 from numamig.text import plain
 from numamig.units import format_bytes, format_duration, format_percent, format_rate
+
+if TYPE_CHECKING:
+    from numamig.migrate.ledger import LedgerRow
+    from numamig.migrate.plan import Plan
+    from numamig.migrate.snapshot import JobSnapshot
+    from numamig.model.outcome import Outcome
 
 __all__ = [
     "finding_line",
@@ -78,7 +81,7 @@ def plan_line(plan: Plan) -> str:
     )
     return (
         f"{plain(plan.process.name)} ({plan.process.pid}): {plan.regions} regions, {where or 'nothing present'}; "
-        f"{plan.pages:,} pages ({format_bytes(plan.bytes)}) to node {plan.request.target}"
+        f"{plan.pages:,} pages ({format_bytes(plan.bytes)}) {plan.request.to.words}"
     )
 
 
@@ -88,7 +91,7 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[JobSnapshot], None]]:
     if not sys.stderr.isatty() or not plan.pages:
         yield lambda _job: None
         return
-    with click.progressbar(length=plan.pages, file=sys.stderr, label=f"to node {plan.request.target}") as bar:
+    with click.progressbar(length=plan.pages, file=sys.stderr, label=plan.request.to.words) as bar:
 
         def show(job: JobSnapshot) -> None:
             bar.update(max(0, min(plan.pages, job.chosen) - bar.pos))
@@ -98,6 +101,8 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[JobSnapshot], None]]:
 
 def print_stayed(plan: Plan, ledger: Sequence[LedgerRow]) -> None:
     """Where what stayed is, by region: the largest parts, on stdout."""
+    from numamig.model.outcome import Outcome
+
     places = [(start, region.label) for region, (start, _) in zip(plan.selected, plan.ranges, strict=True)]
     stayed = {row.region for row in ledger if row.outcome not in (Outcome.MOVED, Outcome.ALREADY_THERE)}
     if plan.regions > 1 or len(stayed) > 1:
@@ -108,6 +113,8 @@ def print_stayed_in(
     places: Sequence[tuple[int, str]], page_size: int, ledger: Sequence[LedgerRow], most: int = 8
 ) -> None:
     """The same, of regions that begin at an address and are called something."""
+    from numamig.model.outcome import Outcome
+
     stayed: dict[tuple[int, Outcome], int] = {}
     for row in ledger:
         if row.outcome not in (Outcome.MOVED, Outcome.ALREADY_THERE):
@@ -125,6 +132,8 @@ def print_stayed_in(
 
 def _why(outcome: Outcome, plan: Plan, ledger: Sequence[LedgerRow]) -> str:
     """What it means; for pages that the kernel hides, by the permissions of the regions that they are in."""
+    from numamig.model.outcome import NO_ACCESS, Outcome
+
     if outcome is not Outcome.HINTED:
         return outcome.reason
     regions = {row.region for row in ledger if row.outcome is outcome}
@@ -138,12 +147,14 @@ def print_job(job: JobSnapshot, ledger: Sequence[LedgerRow] = ()) -> None:
 
     :param ledger: of the same job, where it tells more about what stayed
     """
+    from numamig.model.outcome import Outcome
+
     page = job.plan.page_size
     name = plain(job.plan.process.name)
     seconds = format_duration(job.busy_ns)
     rate = format_rate(job.pages_per_second * page)
     ended = "" if job.reason == "done" else f" · {job.reason}"
-    click.echo(f"{name} ({job.plan.process.pid}) → node {job.request.target}{ended}")
+    click.echo(f"{name} ({job.plan.process.pid}) {job.request.to.words}{ended}")
     if job.remedy:
         click.echo(f"  {plain(job.remedy)}")
     if job.budget_note:

@@ -12,7 +12,7 @@ import click
 from numamig.errors import UsageError
 from numamig.migrate.breaker import Limits
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
-from numamig.units import parse_duration, parse_rate, parse_size
+from numamig.units import parse_duration, parse_rate, parse_share, parse_size
 
 __all__ = ["Pacing", "pacing_options"]
 
@@ -147,12 +147,7 @@ def _share(text: str) -> float | None:
     """0 to 1 for ``"50%"``; None for "none"."""
     if text.strip().lower() == "none":
         return None
-    number = text.strip().removesuffix("%")
-    whole, _, part = number.partition(".")
-    plain = text.isascii() and whole.isdecimal() and (not part or part.isdecimal())
-    if not plain or not text.strip().endswith("%") or float(number) > 100:
-        raise UsageError(f"{text!r} is not a share", hint="write it like 50%, or none for no limit")
-    return float(number) / 100
+    return parse_share(text)
 
 
 def _demand(mode: RetryMode, option: str, *modes: RetryMode) -> None:

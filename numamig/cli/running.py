@@ -17,7 +17,8 @@ from numamig.cli.narrate import narrate, print_job, print_stayed, progress_bar
 from numamig.cli.options import print_json
 from numamig.errors import ExitCode, RefusedError, TargetGone
 from numamig.migrate.breaker import Limits
-from numamig.migrate.chooser import ChoosesFor, choose_by_plan
+from numamig.migrate.choose import choose_by_plan
+from numamig.migrate.chooser import ChoosesFor
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import JobRecord, Recorder, running
 from numamig.migrate.moved import verify_moved

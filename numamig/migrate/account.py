@@ -12,9 +12,9 @@ from numamig.migrate.left import LeftPages
 from numamig.migrate.mover import BatchResult
 from numamig.migrate.plan import Plan
 from numamig.migrate.resolve import resolve
-from numamig.migrate.select import from_sources
+from numamig.migrate.select import meant, narrowed
 from numamig.model.outcome import Outcome
-from numamig.model.pages import PageRuns, Ranges
+from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges
 
 __all__ = ["Account"]
 
@@ -98,9 +98,10 @@ class Account:
         """What the job did not come to: counted where the process can still be seen, else from the plan."""
         plan = self.plan
         try:
-            if not gone and plan.undoes is None:
+            if not gone and plan.undoes is None and plan.request.most_pages is None:
                 for runs in hold.page_runs(rest):
-                    self._book_not_tried(runs[from_sources(runs.node, plan.request)])
+                    runs, _ = meant(runs, plan.request, plan.page_size)
+                    self._book_not_tried(narrowed(self._backend, runs, plan.request))
                 return
         except TargetGone:
             gone = True
@@ -108,10 +109,13 @@ class Account:
             pass
         pages = max(0, plan.pages - self.ledger.chosen)
         if pages:
-            self.ledger.book_unseen(pages, plan.request.target, Outcome.GONE if gone else Outcome.NOT_TRIED)
+            nodes = plan.request.to.nodes
+            self.ledger.book_unseen(
+                pages, nodes[0] if len(nodes) == 1 else UNKNOWN_NODE, Outcome.GONE if gone else Outcome.NOT_TRIED
+            )
 
     def _book_not_tried(self, rest: PageRuns) -> None:
-        target = np.full(len(rest), self.plan.request.target, np.int32)
+        target = self.plan.request.to.targets(rest.address, rest.page_size, rest.node)
         outcome = np.full(len(rest), Outcome.NOT_TRIED, np.int8)
         self.ledger.book(Settled(rest.address, rest.size_bytes // self.plan.page_size, rest.node, target, outcome))
 

@@ -9,13 +9,14 @@ import numpy as np
 
 from numamig.backends.base import Backend, ClearsHints, Hold
 from numamig.migrate.batch import Batch, Even
+from numamig.migrate.destination import Node, NodeMap
 from numamig.migrate.ledger import Settled
 from numamig.migrate.plan import Plan
-from numamig.migrate.request import Request
-from numamig.migrate.select import from_sources
+from numamig.migrate.request import Mapped, Request
+from numamig.migrate.select import meant, narrowed
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges
 
-__all__ = ["Chooser", "Chooses", "ChoosesFor", "Place", "choose_by_plan"]
+__all__ = ["Chooser", "Chooses", "ChoosesFor", "Place", "Units", "choose_by_address"]
 
 _WIDEST_LOOK = 256 << 20  # bytes looked at in one go while searching through sparse memory
 
@@ -64,8 +65,8 @@ ChoosesFor = Callable[[Backend, Hold, Plan, Ranges | None], Chooses]
 """Makes what chooses the batches of a pass: (backend, hold, plan, ranges that it is about or None for all)."""
 
 
-def choose_by_plan(backend: Backend, hold: Hold, plan: Plan, ranges: Ranges | None) -> Chooses:
-    """Chooses from the pages as they are, those that the plan's request means.
+def choose_by_address(backend: Backend, hold: Hold, plan: Plan, ranges: Ranges | None) -> Chooses:
+    """Chooses from the pages as they are, those that the plan's request means, ascending.
 
     :param ranges: only there; None: wherever the plan says
     """
@@ -84,6 +85,8 @@ class Chooser:
         self._ranges = list(ranges)
         self._page_size, self._huge, self._largest_folio = units
         self._look_bytes = 0
+        self._narrows = request.mapped is not Mapped.ANY
+        self._tells_nodes_apart = request.sources is not None or isinstance(request.to, NodeMap)
         self._clears = True
         """Nothing has refused yet to clear marks of NUMA balancing."""
         self.passed: Settled | None = None
@@ -110,7 +113,7 @@ class Chooser:
             if even is not None:
                 self._advance(even.end if even.folios < int(runs.count[0]) else window[-1][1])
                 return Batch.of(even)
-            runs = _each_once(runs[from_sources(runs.node, self._request)], self.place.cursor)
+            runs = _each_once(self._meant(runs), self.place.cursor)
             runs, stop = self._cut(runs, wanted - found, first=not parts)
             if len(runs):
                 parts.append(runs)
@@ -120,21 +123,26 @@ class Chooser:
                 break
             self._look_bytes = min(self._look_bytes * 2, max(_WIDEST_LOOK, wanted))
         address, size, node = PageRuns.concatenate(parts).folios()
-        return Batch(address, size, node, np.full(len(address), self._request.target, np.int32))
+        return Batch(address, size, node, self._request.to.targets(address, size, node))
+
+    def _meant(self, runs: PageRuns) -> PageRuns:
+        runs, _ = meant(runs, self._request, self._page_size)
+        return narrowed(self._backend, runs, self._request) if self._narrows else runs
 
     def _even(self, runs: PageRuns, wanted: int) -> Even | None:
         """The batch where all that was seen is one run, which has enough; None where it takes more to say."""
-        if len(runs) != 1:
-            return None
         request = self._request
+        if len(runs) != 1 or not isinstance(request.to, Node) or self._narrows or request.huge is not None:
+            return None
+        target = request.to.node
         start, size, node = int(runs.address[0]), int(runs.page_size[0]), int(runs.node[0])
         shown = int(runs.count[0])
-        meant = node != request.target and node >= 0 and (request.sources is None or node in request.sources)
-        if not meant or start < self.place.cursor or shown * size < wanted or wanted % size:
+        wanted_there = node != target and node >= 0 and (request.sources is None or node in request.sources)
+        if not wanted_there or start < self.place.cursor or shown * size < wanted or wanted % size:
             return None
         fitting = wanted // size
         count = shown if shown == fitting else self._whole(start, size, fitting, first=True)
-        return Even(start, size, count, node, request.target)
+        return Even(start, size, count, node, target)
 
     def _whole(self, start: int, size: int, fitting: int, *, first: bool) -> int:
         """How many pages of a run to take, of which ``fitting`` would do and more follow.
@@ -156,7 +164,7 @@ class Chooser:
         """The pages as they are; where only some nodes are to be emptied, marks that hide the node are cleared."""
         pid = self._request.pid
         runs = PageRuns.concatenate(self._hold.page_runs(window))
-        if self._request.sources is None or not self._clears or not isinstance(self._backend, ClearsHints):
+        if not self._tells_nodes_apart or not self._clears or not isinstance(self._backend, ClearsHints):
             return runs
         hidden = runs[runs.node == UNKNOWN_NODE]
         if not len(hidden):

@@ -11,6 +11,7 @@ from typing import Any
 
 from numamig.backends.base import Backend
 from numamig.errors import NumamigError, RefusedError, TargetGone
+from numamig.migrate.destination import Destination
 from numamig.migrate.journal.record import JobRecord
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.preflight import recheck
@@ -47,8 +48,8 @@ class Course:
         with self._lock:
             self._replan(replace(self.plan, request=replace(self.plan.request, **wanted)), self._within, what)
 
-    def aim_at(self, target: int, left: Ranges | None, had_turn: int, what: str) -> None:
-        """Another target for what had no turn yet.
+    def aim_at(self, to: Destination, left: Ranges | None, had_turn: int, what: str) -> None:
+        """Another destination for what had no turn yet.
 
         :param left: where that is; None: nothing had one, all of the request
         :param had_turn: base pages that had
@@ -58,15 +59,18 @@ class Course:
         :raises JournalError: it could not be written down, and is not done.
         """
         within = self.plan.request.within if left is None else left
-        fresh = plan_request(self._backend, replace(self.plan.request, target=target, within=within))
+        most = self.plan.request.most_pages
+        limit = None if most is None else max(1, most - had_turn)
+        fresh = plan_request(self._backend, replace(self.plan.request, to=to, within=within, most_pages=limit))
         fresh.demand_possible()
         with self._lock:
             plan = replace(
                 self.plan,
-                request=replace(self.plan.request, target=target),
+                request=replace(self.plan.request, to=fresh.request.to, most_pages=limit),
                 findings=fresh.findings,
                 pages=had_turn + fresh.pages,
                 reserve_bytes=fresh.reserve_bytes,
+                ways=fresh.ways,
             )
             self._replan(plan, within, what)
         self._looked_ns = self._backend.clock.now_ns()

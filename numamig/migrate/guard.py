@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,10 +12,11 @@ from numamig.migrate.breaker import Breaker, Limits, MovedSample
 from numamig.migrate.ledger import Settled
 from numamig.migrate.mover import BatchResult
 from numamig.migrate.plan import Plan
-from numamig.migrate.reserve import reserve_on_target
+from numamig.migrate.reserve import reserve_on
 from numamig.migrate.room import Room
 from numamig.model.finding import Finding
 from numamig.model.outcome import Outcome
+from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import RegionKind
 
 __all__ = ["Guard"]
@@ -39,6 +38,9 @@ class Guard:
         """First address and end of what lies in pools of hugetlb pages, which take no free memory; shape (parts, 2)."""
         self._apart: bool
         """Where a page goes, or whether it takes free memory there, is not the same for all."""
+        self._target: int
+        """Of the nodes that receive, the first."""
+        self._several: bool
         self._allowed = 0
         """Pages that may go to the target for all that is known; any batch of no more is fine."""
         self.aim_at(plan)
@@ -49,7 +51,10 @@ class Guard:
         pools = [part for region, part in parts if region.kind is RegionKind.HUGETLB]
         self._plan, self._rooms = plan, {}
         self._pools = np.array(pools, np.uint64).reshape(-1, 2)
-        self._apart = plan.undoes is not None or bool(pools)
+        nodes = plan.request.to.nodes
+        self._several = len(nodes) != 1
+        self._apart = plan.undoes is not None or bool(pools) or self._several
+        self._target = nodes[0] if nodes else UNKNOWN_NODE
         self._allowed = 0
         self._sample.forget()
 
@@ -65,7 +70,7 @@ class Guard:
 
     def allows(self, pages: int, now_ns: int) -> int:
         """How many base pages to choose, of so many: as many as there is room for, if there is any."""
-        room = self._room(self._plan.request.target)
+        room = None if self._several else self._room(self._target)
         if len(self._pools) or len(self._rooms) > 1:  # what the next ones take, and where, is seen when they are chosen
             room = None
         self._allowed = pages if room is None else room.pages(pages, now_ns)
@@ -122,7 +127,7 @@ class Guard:
 
     def _took(self, batch: Batch, result: BatchResult) -> None:
         if not self._apart:
-            if (room := self._room(self._plan.request.target)) is not None:
+            if (room := self._room(self._target)) is not None:
                 room.took(result.outcomes[Outcome.MOVED])
             return
         settled = result.settled
@@ -151,7 +156,7 @@ class Guard:
 
     def _reserve_bytes(self, node: int) -> int:
         plan = self._plan
-        if node == plan.request.target:
+        if node == self._target:
             return plan.reserve_bytes
         backend = self._backend
-        return reserve_on_target(backend.topology(), backend.node_counters(), replace(plan.request, target=node))
+        return reserve_on(node, backend.topology(), backend.node_counters(), plan.request)

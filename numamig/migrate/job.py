@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import replace
 
 from numamig.backends.base import Backend, Hold
 from numamig.errors import RefusedError, TargetGone
@@ -16,8 +17,10 @@ from numamig.migrate.account import Account
 from numamig.migrate.ahead import ChooserAhead
 from numamig.migrate.batch import Batch
 from numamig.migrate.breaker import Limits
-from numamig.migrate.chooser import ChoosesFor, choose_by_plan
+from numamig.migrate.choose import choose_by_plan
+from numamig.migrate.chooser import ChoosesFor
 from numamig.migrate.course import Course
+from numamig.migrate.destination import Destination
 from numamig.migrate.guard import Guard
 from numamig.migrate.journal.record import JobRecord
 from numamig.migrate.ledger import LedgerRow
@@ -269,8 +272,8 @@ class Job:
         for name, value in wanted.items():
             setattr(self.pacer, name, value)
 
-    def retarget(self, target: int, what: str) -> bool:
-        """What has had no turn yet goes to another node; what moved stays where it is, whoever goes on with the job.
+    def retarget(self, to: Destination, what: str) -> bool:
+        """What has had no turn yet goes elsewhere; what moved stays where it is, whoever goes on with the job.
 
         :param what: the act, in words
         :returns: whether it is a job that can be sent elsewhere
@@ -283,11 +286,11 @@ class Job:
                 return False
             begun, outcomes = self._began_ns is not None, self._account.ledger.outcomes
             had_turn = outcomes.total - outcomes[Outcome.NOT_TRIED] - self._account.busy.pages(self.plan.page_size)
-            self._course.aim_at(target, self._to_come() if begun else None, had_turn, what)
+            self._course.aim_at(to, self._to_come() if begun else None, had_turn, what)
             rest = list(self._chooser.remaining())
             self._account.aim_at(self.plan)
             self._guard.aim_at(self.plan)
-            self._chooser = self._new_chooser(rest)
+            self._chooser = self._new_chooser(rest, again=self._passes > 1)
             self._paused |= begun and self.state is not JobState.RUNNING
             return True
 
@@ -295,8 +298,11 @@ class Job:
         """Where pages are that had no turn yet, or will have another one."""
         return joined(self._chooser.remaining(), self._account.busy.ranges())
 
-    def _new_chooser(self, ranges: Ranges | None) -> ChooserAhead:
-        return ChooserAhead(self._chooses(self._backend, self._hold, self.plan, ranges), self._backend.clock)
+    def _new_chooser(self, ranges: Ranges | None, *, again: bool = False) -> ChooserAhead:
+        plan = self.plan
+        if again:  # what was chosen in the first pass is all that there was to choose
+            plan = replace(plan, request=replace(plan.request, most_pages=None))
+        return ChooserAhead(self._chooses(self._backend, self._hold, plan, ranges), self._backend.clock)
 
     def _move(self, batch: Batch, pages: int, began_ns: int) -> BatchResult:
         """Move a batch and book it; pages that were booked before (busy in an earlier pass) are booked anew."""
@@ -341,7 +347,7 @@ class Job:
             self._account.look_again(busy)
             self._passes += 1
             self._chooser.close()
-            self._chooser = self._new_chooser(busy.ranges())
+            self._chooser = self._new_chooser(busy.ranges(), again=True)
             return events
         return [*events, *self._stop("done", state=JobState.DONE)]
 

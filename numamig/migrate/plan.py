@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from numamig.backends.base import Backend
 from numamig.errors import RefusedError
+from numamig.migrate.destination import FollowCpus, NodeMap, resolved
 from numamig.migrate.estimate import Estimate, estimate
 from numamig.migrate.preflight import Seen, look
 from numamig.migrate.preflight.pages import sharing
 from numamig.migrate.preflight.room import hugetlb_room, memory_room, thp_room
 from numamig.migrate.preflight.standing import pinned
 from numamig.migrate.request import Request
-from numamig.migrate.reserve import reserve_on_target
+from numamig.migrate.reserve import reserve_on
 from numamig.model.finding import Finding, Severity
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Process, Region
@@ -48,11 +52,18 @@ class Plan:
     largest_folio: int = 0
     """Bytes of the largest folios that may be there and are shown as base pages."""
     undoes: int | None = None
-    """The job that this takes back: then pages go where they came from, and ``request.target`` is that of most."""
+    """The job that this takes back: then pages go where they came from, and ``request.to`` is that of most."""
+    ways: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    """(from, to) → bytes that are to move; of more than ``pages`` where the request has a limit."""
 
     @property
     def bytes(self) -> int:
         return self.pages * self.page_size
+
+    @property
+    def bytes_to(self) -> dict[int, int]:
+        """Node → bytes that are to move there."""
+        return _by_target(self.ways)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -75,10 +86,14 @@ class Plan:
             "pid": self.process.pid,
             "name": self.process.name,
             "from": None if request.sources is None else list(request.sources),
-            "to": request.target,
+            "to": request.to.as_dict(),
             "regions": self.regions,
             "pages": self.pages,
             "bytes": self.bytes,
+            "ways": [
+                {"from": None if source == UNKNOWN_NODE else source, "to": target, "bytes": count}
+                for (source, target), count in sorted(self.ways.items())
+            ],
             "bytes_by_node": {str(node): count for node, count in sorted(self.bytes_by_node.items())},
             "batch_pages": request.batch_pages,
             "estimate_seconds": _seconds(self.estimate_ns),
@@ -94,6 +109,7 @@ def _seconds(duration_ns: int | None) -> float | None:
 def make_plan(seen: Seen, request: Request) -> Plan:
     """The plan that follows from what is seen and what is asked: a pure function of both."""
     tally, page = seen.tally, seen.topology.page_size
+    most = sys.maxsize if request.most_pages is None else request.most_pages
     expected = None
     if all(size in seen.costs for size in tally.folios):
         expected = estimate(tally.folios, seen.costs, request, page)
@@ -103,16 +119,28 @@ def make_plan(seen: Seen, request: Request) -> Plan:
         ranges=tuple((start, end) for _, start, end in seen.selected),
         regions=len(seen.selected),
         bytes_by_node=dict(tally.bytes_by_node),
-        pages=tally.wanted_bytes // page,
+        pages=min(tally.wanted_bytes // page, most),
         page_size=page,
         huge_page_size=seen.topology.huge_page_size,
         findings=(*seen.findings, *_findings(seen, request), *_expectations(expected, seen, request)),
-        reserve_bytes=reserve_on_target(seen.topology, seen.counters, request),
+        reserve_bytes=max((_reserve(node, seen, request) for node in request.to.nodes), default=0),
+        ways=dict(tally.ways),
         largest_folio=max(seen.topology.folio_sizes, default=0),
         selected=tuple(region for region, _, _ in seen.selected),
         estimate_ns=None if expected is None else expected.duration_ns,
         estimated_stall_ns=None if expected is None else expected.stall_ns,
     )
+
+
+def _by_target(ways: Mapping[tuple[int, int], int]) -> dict[int, int]:
+    found: Counter[int] = Counter()
+    for (_, target), count in ways.items():
+        found[target] += count
+    return dict(found)
+
+
+def _reserve(node: int, seen: Seen, request: Request) -> int:
+    return reserve_on(node, seen.topology, seen.counters, request)
 
 
 def _findings(seen: Seen, request: Request) -> list[Finding]:
@@ -121,14 +149,16 @@ def _findings(seen: Seen, request: Request) -> list[Finding]:
     wanted = tally.wanted_bytes
     findings: list[Finding] = []
     if wanted:
-        findings += memory_room(seen.topology, seen.counters, request, wanted - tally.hugetlb_bytes)
+        part = 1 - tally.hugetlb_bytes / wanted
+        for node, count in sorted(_by_target(tally.ways).items()):
+            findings += memory_room(seen.topology, seen.counters, request, node, round(count * part))
         findings += hugetlb_room(seen.counters, request, tally)
         findings += thp_room(seen.topology, seen.huge_room, request, tally)
         if seen.shared is not None:
             findings.append(sharing(seen.shared, request))
         findings += pinned(seen.hazards, wanted)
     hidden = tally.bytes_by_node.get(UNKNOWN_NODE, 0)
-    if hidden and request.sources is not None:
+    if hidden and (request.sources is not None or isinstance(request.to, NodeMap)):
         findings.append(
             Finding(
                 "hinted",
@@ -176,5 +206,12 @@ def _expectations(expected: Estimate | None, seen: Seen, request: Request) -> li
 
 
 def plan_request(backend: Backend, request: Request) -> Plan:
-    """``look`` and ``make_plan`` in one."""
+    """``look`` and ``make_plan`` in one; where the request leaves to the machine where pages go, that is settled first.
+
+    :raises UsageError: such a node does not exist; or it is to follow its CPUs, and these are not known.
+    :raises TargetGone: there is no such process.
+    :raises RefusedError: it is a kernel thread, or the caller may not look.
+    """
+    cpus = backend.process(request.pid).cpu_nodes if isinstance(request.to, FollowCpus) else ()
+    request = replace(request, to=resolved(request.to, cpus, backend.topology()))
     return make_plan(look(backend, request), request)

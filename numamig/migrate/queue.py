@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from numamig.backends.base import Backend
 from numamig.errors import UsageError
-from numamig.migrate.chooser import ChoosesFor, choose_by_plan
+from numamig.migrate.choose import choose_by_plan
+from numamig.migrate.chooser import ChoosesFor
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import JobRecord, Recorder, running
 from numamig.migrate.ledger import LedgerRow
@@ -210,7 +212,7 @@ class JobQueue:
             raise UsageError(f"job {number} puts pages back where they were", hint="cancel it, and move them")
         demand_node(self._backend, target)
         what = f"retarget to node {target}"
-        if entry.job.retarget(target, what):
+        if entry.job.retarget(Node(target), what):
             self._tell(entry, what)
 
     def next_running(self) -> int | None:

@@ -7,13 +7,25 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from numamig.migrate.destination import Destination, destination_from
+from numamig.migrate.order_mode import Heat, Order, OrderMode
 from numamig.model.pages import Ranges
 from numamig.model.process import RegionKind
 
-__all__ = ["DEFAULT_BATCH_PAGES", "MOST_CALLS", "Request", "Retry", "RetryMode"]
+__all__ = ["DEFAULT_BATCH_PAGES", "MOST_CALLS", "Mapped", "Request", "Retry", "RetryMode"]
 
 DEFAULT_BATCH_PAGES = 512
 MOST_CALLS = 200
+
+
+class Mapped(StrEnum):
+    """Pages by who maps them."""
+
+    ANY = "any"
+    SHARED = "shared"
+    """By other processes too."""
+    PRIVATE = "private"
+    """By this one only."""
 
 
 class RetryMode(StrEnum):
@@ -56,10 +68,9 @@ class Request:
     """One migration as it is asked for. Nothing in it depends on what is seen."""
 
     pid: int
-    target: int
-    """Node id."""
+    to: Destination
     sources: tuple[int, ...] | None = None
-    """Node ids; None means every node but the target."""
+    """Node ids; None means every node, but for pages that are where they should be."""
     kinds: frozenset[RegionKind] = field(default_factory=frozenset)
     """Kinds of regions; empty means any."""
     within: Ranges | None = None
@@ -81,12 +92,30 @@ class Request:
     """Also processes that had better be left alone: pid 1, one's ancestors, real-time, virtual machines, devices."""
     threads: int = 1
     """Calls made at the same time in a step, each of ``batch_pages``."""
+    paths: tuple[str, ...] = ()
+    """Only regions whose path fits one of these patterns (``fnmatch``); empty means any."""
+    least_region_bytes: int = 0
+    """Only regions of this size and larger."""
+    most_region_bytes: int | None = None
+    """Only regions of this size and smaller."""
+    huge: bool | None = None
+    """Only huge pages, or only base pages; None: both."""
+    mapped: Mapped = Mapped.ANY
+    """Only pages that other processes map too, or only those that none does."""
+    heat: Heat | None = None
+    """Only pages that were touched so often."""
+    order: Order = field(default_factory=Order)
+    most_pages: int | None = None
+    """Base pages that are chosen at most, rounded up to whole folios. None: no limit."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON can hold it; ``from_dict`` reads it again."""
         said = asdict(self)
+        said["to"] = self.to.as_dict()
         said["kinds"] = sorted(kind.value for kind in self.kinds)
         said["retry"]["mode"] = self.retry.mode.value
+        said["mapped"] = self.mapped.value
+        said["order"]["mode"] = self.order.mode.value
         return said
 
     @classmethod
@@ -95,6 +124,12 @@ class Request:
         values = dict(said)
         retry = dict(values["retry"])
         values["retry"] = Retry(**{**retry, "mode": RetryMode(retry["mode"])})
+        order = dict(values["order"])
+        values["order"] = Order(**{**order, "mode": OrderMode(order["mode"])})
+        values["to"] = destination_from(values["to"])
+        values["mapped"] = Mapped(values["mapped"])
+        values["heat"] = None if values["heat"] is None else Heat(**values["heat"])
+        values["paths"] = tuple(values["paths"])
         values["kinds"] = frozenset(map(RegionKind, values["kinds"]))
         values["sources"] = None if values["sources"] is None else tuple(values["sources"])
         within = values["within"]

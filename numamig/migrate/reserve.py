@@ -7,7 +7,7 @@ from typing import Final
 from numamig.migrate.request import Request
 from numamig.model.topology import NodeCounters, Topology, Watermarks
 
-__all__ = ["reserve_bytes", "reserve_on_target"]
+__all__ = ["reserve_bytes", "reserve_on"]
 
 _MOST_BYTES: Final = 256 << 20
 _PART: Final = 20
@@ -27,7 +27,7 @@ def reserve_bytes(request: Request, node_total: int, watermarks: Watermarks | No
     return (watermarks.high_bytes if watermarks else 0) + min(_MOST_BYTES, node_total // _PART)
 
 
-def reserve_on_target(topology: Topology, counters: NodeCounters, request: Request) -> int:
-    """The same, by what a machine says of the node that a request is about."""
-    node = topology.node(request.target)
-    return reserve_bytes(request, node.total_bytes if node else 0, counters.watermarks.get(request.target))
+def reserve_on(node_id: int, topology: Topology, counters: NodeCounters, request: Request) -> int:
+    """The same, by what a machine says of the node."""
+    node = topology.node(node_id)
+    return reserve_bytes(request, node.total_bytes if node else 0, counters.watermarks.get(node_id))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from numamig.backends.base import Backend
@@ -38,7 +40,12 @@ def plan_to_go_on(backend: Backend, recorder: Recorder, entry: JobEntry) -> tupl
         settle_doubtful(backend, recorder.journal, entry)
         before = moved_pages(recorder.journal, entry)
         record.before = OutcomeCounts.of({Outcome.MOVED: before})
-        plan = plan_request(backend, Request.from_dict(entry.request))
+        request = Request.from_dict(entry.request)
+        if request.most_pages is not None:
+            if before >= request.most_pages:
+                raise UsageError(f"job {entry.id} has moved all that it was to", hint="numamig move moves more")
+            request = replace(request, most_pages=request.most_pages - before)
+        plan = plan_request(backend, request)
         record.widen(plan)
         record.act("resume")
         return plan, record

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numamig.migrate.destination import destination_from
 from numamig.migrate.journal.packing import unpack_batch, unpack_even, unpack_left
 from numamig.migrate.journal.store import BatchEntry, JobEntry, Journal
 from numamig.migrate.ledger import UNKNOWN_REGION, Ledger, LedgerRow, Settled, settled_as
@@ -92,7 +93,7 @@ def retell(journal: Journal, entry: JobEntry) -> Retold:
         ledger.book(settled_as(left, entry.page_size))
     rows = ledger.rows()
     if JobState(entry.state).ended:
-        rows = _as_counted(rows, entry.outcomes, entry.request["target"])
+        rows = _as_counted(rows, entry.outcomes, _where(entry))
     return Retold(rows, unsettled)
 
 
@@ -148,6 +149,12 @@ class _Stayed:
             before = before.without(start[order], end[order])
         self._before = LeftPages.joined([before, *self._left])
         self._tried, self._left, self._span = [], [], None
+
+
+def _where(entry: JobEntry) -> int:
+    """The node that all pages of a job were to go to, where it is one."""
+    nodes = destination_from(entry.request["to"]).nodes
+    return nodes[0] if len(nodes) == 1 else UNKNOWN_NODE
 
 
 def _as_counted(rows: list[LedgerRow], counted: OutcomeCounts, target: int) -> list[LedgerRow]:

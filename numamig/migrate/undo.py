@@ -15,6 +15,7 @@ import numpy as np
 
 from numamig.backends.base import Backend, TellsProcessFacts
 from numamig.errors import RefusedError, TargetGone, UsageError
+from numamig.migrate.destination import Node
 from numamig.migrate.journal.packing import unpack_batch
 from numamig.migrate.journal.record import image_of
 from numamig.migrate.journal.store import JobEntry, Journal
@@ -24,7 +25,7 @@ from numamig.migrate.preflight import check
 from numamig.migrate.preflight.room import memory_room
 from numamig.migrate.preflight.standing import cpuset
 from numamig.migrate.request import Request
-from numamig.migrate.reserve import reserve_on_target
+from numamig.migrate.reserve import reserve_on
 from numamig.migrate.undo_chooser import Undoing, choose_to_undo
 from numamig.model.finding import Finding, Severity
 from numamig.model.outcome import Outcome
@@ -84,7 +85,9 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
         raise UsageError(f"job {job.id} moved no page", hint="numamig jobs lists what others did")
     if undoing.steps is None and (by := _taken_back(journal, job, pages.total())):
         raise UsageError(f"job {job.id} was taken back by job {by}", hint=f"numamig undo {by} does it again")
-    request = replace(Request.from_dict(job.request), target=pages.most_common(1)[0][0], sources=None, within=None)
+    request = replace(
+        Request.from_dict(job.request), to=Node(pages.most_common(1)[0][0]), sources=None, within=None, most_pages=None
+    )
     if undoing.reserve_bytes is not None:
         request = replace(request, reserve_bytes=undoing.reserve_bytes)
     topology, counters = backend.topology(), backend.node_counters()
@@ -93,20 +96,22 @@ def plan_undo(backend: Backend, undoing: Undoing) -> Plan:
     pooled = _pooled(undoing)
     for node in sorted(pages):
         wanted = (pages[node] - pooled[node]) * job.page_size
-        findings += memory_room(topology, counters, replace(request, target=node), wanted)
+        findings += memory_room(topology, counters, request, node, wanted)
     findings += _later(journal, job)
     regions = _same_regions(backend, job)
+    here = put.most_common(1)[0][0]
     return Plan(
         request=request,
         process=process,
         ranges=tuple((start, end) for _, start, end in regions),
         regions=len(regions),
-        bytes_by_node={put.most_common(1)[0][0]: sum(pages.values()) * job.page_size},
+        bytes_by_node={here: sum(pages.values()) * job.page_size},
         pages=sum(pages.values()),
         page_size=job.page_size,
         huge_page_size=topology.huge_page_size,
         findings=tuple(findings),
-        reserve_bytes=reserve_on_target(topology, counters, request),
+        reserve_bytes=reserve_on(request.to.nodes[0], topology, counters, request),
+        ways={(here, node): count * job.page_size for node, count in pages.items()},
         selected=tuple(region for region, _, _ in regions),
         undoes=job.id,
     )
@@ -137,11 +142,11 @@ def _pooled(undoing: Undoing) -> Counter[int]:
 
 def _elsewhere(backend: Backend, request: Request, nodes: Iterable[int]) -> Iterator[Finding]:
     """Further nodes that pages go to and the cpuset does not allow."""
-    others = [replace(request, target=node) for node in sorted(nodes) if node != request.target]
+    others = [node for node in sorted(nodes) if node not in request.to.nodes]
     if others and isinstance(backend, TellsProcessFacts):
         facts = backend.process_facts(request.pid)
         for other in others:
-            found = cpuset(facts, other.target)
+            found = cpuset(facts, [other])
             if found.severity is not Severity.OK:
                 yield found
 

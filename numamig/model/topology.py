@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 
 __all__ = ["Health", "HugePool", "Node", "NodeCounters", "Performance", "Switches", "Topology", "Watermarks"]
 
+_LOCAL = 10
+_FARTHEST = 256
+"""Source: ACPI, System Locality Information Table: 10 is local, 255 unreachable."""
+
 
 @dataclass(frozen=True, slots=True)
 class Performance:
@@ -73,6 +77,12 @@ class Topology:
 
     def node(self, node_id: int) -> Node | None:
         return self._by_id.get(node_id)
+
+    def distance(self, from_node: int, to_node: int) -> int:
+        """As the firmware says; where it leaves the pair out, farther than any that it tells."""
+        if from_node == to_node:
+            return self.distances.get((from_node, to_node), _LOCAL)
+        return self.distances.get((from_node, to_node), _FARTHEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 from numamig.backends.simulator.memory import Backing, Flag
 from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.cli.narrate import print_job
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -34,7 +35,7 @@ def test_why_the_kernel_hides_pages(
     backend.machine.add(process)
     # As where a userfaultfd is open.
     backend.clear_hints = lambda pid, addresses: False  # type: ignore[method-assign]
-    job = Job(1, backend, plan_request(backend, Request(PID, 1)))
+    job = Job(1, backend, plan_request(backend, Request(PID, Node(1))))
     for _ in run_job(job, backend):
         pass
     print_job(job.snapshot(), job.ledger())

@@ -106,7 +106,7 @@ def test_a_job_is_listed_and_taken_back(kept: Kept) -> None:
 def test_everything_about_one_job(kept: Kept) -> None:
     kept.move()
     said = kept.json("jobs", "1")
-    assert said["request"]["target"] == 1
+    assert said["request"]["to"] == {"node": 1}
     assert said["journal_bytes"] < 1024
     assert "moved" in kept("jobs", "1").stdout
     missing = kept("jobs", "7", code=2)

@@ -201,3 +201,56 @@ def test_a_budget_that_cannot_be_held_is_told_with_the_account(numamig: Numamig)
     assert moved["remedy"] == ""
     assert f"  budget: {moved['budget_note']}" in numamig.small(*HEAP, "--budget", "1us").stdout.splitlines()
     assert numamig.json(*HEAP)["budget_note"] == ""
+
+
+def test_from_and_to_as_of_migratepages(numamig: Numamig) -> None:
+    typed = numamig.json("move", "10", "0", "1", "--dry-run")
+    same = numamig.json("move", "10", "--from", "0", "--to", "1", "--dry-run")
+    assert (typed["to"], typed["from"], typed["pages"]) == (same["to"], same["from"], same["pages"])
+    swapped = numamig.json("move", "10", "0,1", "1,3", "--dry-run")
+    assert swapped["to"] == {"map": {"0": 1, "1": 3}}
+    assert {(way["from"], way["to"]) for way in swapped["ways"]} == {(0, 1), (1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (("--interleave", "1,3"), "over nodes 1,3 in turn"),
+        (("--weights", "1:3,3:1"), "over nodes 1 ×3, 3 ×1 in turn"),
+        (("--map", "0:3"), "from node 0→3"),
+        (("--follow-cpus",), "from node "),
+        (("--to", "3"), "to node 3"),
+    ],
+)
+def test_each_way_to_say_where(numamig: Numamig, typed: tuple[str, ...], words: str) -> None:
+    told = numamig.small("move", "10", *typed, "--dry-run")
+    assert words in told.stdout.splitlines()[0], told.stdout + told.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "error"),
+    [
+        ((), "where to is missing"),
+        (("--to", "1", "--interleave", "1,3"), "both say where to"),
+        (("0", "1", "--to", "1"), "both say where to"),
+        (("0", "1", "--from", "1"), "both name nodes to empty"),
+        (("0",), "where to is missing"),
+        (("--to", "1,3"), "--interleave 1,3"),
+        (("--weights", "1:0"), "weight 0 of node 1"),
+        (("--map", "1"), "does not parse"),
+        (("--interleave", "1,9"), "node 9 does not exist"),
+        (("--to", "1", "--seed", "3"), "--seed is for --order random"),
+        (("--to", "1", "--hot", "90%", "--cold", "10%"), "both --hot 90% and --cold 10%"),
+        (("--to", "1", "--hot", "90"), "is not a share"),
+        (("--to", "1", "--at-least", "big"), "is not a size"),
+    ],
+)
+def test_what_does_not_say_where_or_what(numamig: Numamig, typed: tuple[str, ...], error: str) -> None:
+    done = numamig.small("move", "10", *typed)
+    assert done.returncode == 2 and done.stdout == ""
+    assert error in done.stderr and "Traceback" not in done.stderr
+
+
+def test_only_files_of_that_name(numamig: Numamig) -> None:
+    none = numamig.json("move", "10", "--to", "1", "--path", "/no/such/*", "--dry-run")
+    assert none["pages"] == 0

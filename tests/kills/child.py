@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, Backend, MovePagesCall, MovePagesReturn
 from numamig.migrate.batch import Batch
-from numamig.migrate.chooser import ChoosesFor, choose_by_plan
+from numamig.migrate.choose import choose_by_plan
+from numamig.migrate.chooser import ChoosesFor
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import JobRecord, Recorder
 from numamig.migrate.journal.store import Journal

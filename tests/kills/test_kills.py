@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from numamig.backends.simulator import machinefile
+from numamig.migrate.destination import Node
 from numamig.migrate.request import Request, Retry, RetryMode
 from tests.kills.child import EXACT, Doom, Phase, Task
 from tests.kills.explain import Layout
@@ -100,7 +101,7 @@ class Killer:
         chance = self._chance
         return Request(
             chance.choice(PIDS),
-            chance.choice(NODES),
+            Node(chance.choice(NODES)),
             shared=chance.random() < 0.5,
             batch_pages=round(16 * (700 / 16) ** chance.random()),
             retry=chance.choice([Retry(), Retry(RetryMode.NEVER), Retry(passes=2)]),

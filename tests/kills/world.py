@@ -100,7 +100,7 @@ class World:
         """That a request is about, and a few more."""
         with open_machine(self._file) as machine:
             nodes = [region.backing.node for region in machine.process(request.pid).regions]
-            return sum(int(((node != request.target) & (node != ABSENT)).sum()) for node in nodes)
+            return sum(int(((node != request.to.nodes[0]) & (node != ABSENT)).sum()) for node in nodes)
 
     def kill(self, task: Task, doom: Doom, after_s: float | None) -> tuple[End, int | None]:
         """Let a child do its task and be killed, then look whether what it left can be explained; and its new job."""

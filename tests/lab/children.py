@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from numamig.backends.linux.backend import LinuxBackend
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.request import Request
@@ -156,7 +157,7 @@ def quiet() -> Iterator[None]:
 def plan_area(backend: LinuxBackend, child: Child, to: int) -> Plan:
     """To move its first area, and nothing else of it."""
     within = [(START, START + PAGES * PAGE)]
-    return plan_request(backend, Request(child.pid, to, within=within, batch_pages=256))
+    return plan_request(backend, Request(child.pid, Node(to), within=within, batch_pages=256))
 
 
 def finish(job: Job, backend: LinuxBackend) -> dict[str, int]:

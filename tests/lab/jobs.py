@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request, Retry, RetryMode
@@ -19,7 +20,7 @@ def new_job(workshop: LabWorkshop, target: LabTarget, to: int, **asked: object) 
     areas = sorted(zip(target.starts, target.areas, strict=True), key=lambda pair: pair[0])
     within = [(start, start + area.pages * PAGE) for start, area in areas]
     asked = {"within": within, "most_calls": None, **asked}
-    request = Request(target.pid, to, **asked)  # type: ignore[arg-type]
+    request = Request(target.pid, Node(to), **asked)  # type: ignore[arg-type]
     return Job(1, workshop.backend, plan_request(workshop.backend, request))
 
 

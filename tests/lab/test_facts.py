@@ -16,6 +16,7 @@ import pytest
 from numamig.backends.base import MPOL_MF_MOVE, UNWRITTEN
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.errors import RefusedError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -207,7 +208,7 @@ def test_nobody_may_move_his_own_whatever_yama_says_and_nothing_else(scope: str)
             found = finish(Job(1, backend, plan_area(backend, own, 1)), backend)
             where = own.area()
         try:
-            plan_request(backend, Request(roots, 1))
+            plan_request(backend, Request(roots, Node(1)))
         except RefusedError as error:
             return [mine, found, where, abilities(backend, roots), str(error)]
         return []

@@ -10,6 +10,7 @@ import pytest
 
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.errors import TargetGone
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -72,7 +73,7 @@ def test_an_exec_in_the_middle_ends_the_job_and_the_new_program_stays_where_it_i
         os.execv("/bin/sleep", ["sleep", "1000"])
 
     with forked(make_area, become_another_program) as child:
-        planned = plan_request(backend, Request(child.pid, 1, sources=(0,), batch_pages=256))
+        planned = plan_request(backend, Request(child.pid, Node(1), sources=(0,), batch_pages=256))
         job = Job(1, backend, plan_area(backend, child, 1))
         whole = Job(2, backend, planned)
         job.step()

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.errors import UsageError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.request import Request
@@ -177,7 +178,9 @@ def test_after_undo_every_page_is_where_it_was(killer: Killer) -> None:
 
     def task() -> tuple[Task, int]:
         pages = chance.choice([100, 256, 700])
-        request = Request(killer.victim.pid, chance.choice([1, 2]), within=within, batch_pages=pages, most_calls=None)
+        request = Request(
+            killer.victim.pid, Node(chance.choice([1, 2])), within=within, batch_pages=pages, most_calls=None
+        )
         return Task(killer.environment, request), (SMALL + HUGE) // pages
 
     seconds = killer.kill(task()[0], Doom(), None)  # how long it takes when nobody disturbs it

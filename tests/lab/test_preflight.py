@@ -16,6 +16,7 @@ import pytest
 
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.errors import RefusedError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.preflight import look, recheck
@@ -65,7 +66,7 @@ def test_real_time_processes_need_the_flag(policy: int, priority: int) -> None:
         if realtime:
             with pytest.raises(RefusedError, match="real-time thread"):
                 plan.demand_possible()
-            allowed = plan_request(backend, Request(child.pid, 2, within=HERE, critical=True))
+            allowed = plan_request(backend, Request(child.pid, Node(2), within=HERE, critical=True))
             allowed.demand_possible()
             assert found(allowed, "critical").severity is Severity.WARNING
 
@@ -95,7 +96,7 @@ def test_init_and_what_we_run_below() -> None:
     for pid in (1, os.getppid()):
         before = pages_by_node(pid)
         with pytest.raises(RefusedError) as refused:
-            plan_request(backend, Request(pid, 2)).demand_possible()
+            plan_request(backend, Request(pid, Node(2))).demand_possible()
         assert "--critical" in str(refused.value.hint)
         assert pages_by_node(pid) == before
     # Of its children a process may move what it likes.
@@ -141,7 +142,7 @@ def test_a_bound_region_is_refused_and_named() -> None:
         with pytest.raises(RefusedError, match="bound away from node 1"):
             plan.demand_possible()
         other = [(START + APART, START + APART + PAGES * PAGE)]
-        allowed = plan_request(backend, Request(child.pid, 1, within=other))
+        allowed = plan_request(backend, Request(child.pid, Node(1), within=other))
         assert found(allowed, "policy").severity is Severity.OK
         allowed.demand_possible()
         assert finish(Job(1, backend, allowed), backend) == {"moved": PAGES}
@@ -206,7 +207,7 @@ def test_the_shared_share_is_within_its_error(part: int) -> None:
         within = [(START, START + MANY * PAGE)]
         truth = shared_truth(child, MANY)
         assert truth == pytest.approx(part)
-        request = Request(child.pid, 2, sources=tuple(pages_by_node(child.pid)), within=within)
+        request = Request(child.pid, Node(2), sources=tuple(pages_by_node(child.pid)), within=within)
         shared = look(backend, request).shared
         assert shared is not None
         assert abs(shared.share - truth) <= shared.error
@@ -238,7 +239,7 @@ def test_few_pages_are_all_looked_at(advice: int) -> None:
         sums = smaps(child.pid, *within[0])
         truth = (sums["Shared_Clean"] + sums["Shared_Dirty"]) / pages
         assert 0 < truth < 1
-        shared = look(backend, Request(child.pid, 2, within=within)).shared
+        shared = look(backend, Request(child.pid, Node(2), within=within)).shared
         assert shared is not None
         assert (shared.share, shared.error) == (pytest.approx(truth), 0)
 
@@ -250,7 +251,7 @@ def test_the_reserve_of_a_node() -> None:
         free = backend.node_counters().free_bytes[2]
         plenty = plan_area(backend, child, 2)
         assert found(plenty, "room").severity is Severity.OK
-        request = Request(child.pid, 2, within=HERE, reserve_bytes=free - (1 << 20))
+        request = Request(child.pid, Node(2), within=HERE, reserve_bytes=free - (1 << 20))
         short = plan_request(backend, request)
         assert found(short, "room").severity is Severity.WARNING
         short.demand_possible()
@@ -278,7 +279,7 @@ def test_an_empty_pool_is_told() -> None:
 
         backend = LinuxBackend()
         with quiet(), forked(work) as child:
-            plan = plan_request(backend, Request(child.pid, 2, kinds=frozenset({"hugetlb"})))  # type: ignore[arg-type]
+            plan = plan_request(backend, Request(child.pid, Node(2), kinds=frozenset({"hugetlb"})))  # type: ignore[arg-type]
             assert plan.pages == 1024
             assert found(plan, "hugetlb").severity is Severity.WARNING
             assert "2 hugetlb pages of 2.0M are to move, and the pool of node 2 has 0 free" in (

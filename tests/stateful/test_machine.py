@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from numamig.backends.base import UNWRITTEN, MovePagesReturn
 from numamig.backends.simulator.memory import ABSENT, PAGE, Flag
 from numamig.errors import UsageError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request, Retry, RetryMode
@@ -81,7 +82,9 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         if pid not in self.world.machine.processes or (sources is not None and set(sources) <= {to}):
             return
-        request = Request(pid, to, sources=sources, shared=shared, batch_pages=batch, threads=threads, retry=retry)
+        request = Request(
+            pid, Node(to), sources=sources, shared=shared, batch_pages=batch, threads=threads, retry=retry
+        )
         world = self.world
         plan = plan_request(world.backend, request)
         assert plan.pages == world.selected(pid, sources, to)
@@ -157,7 +160,7 @@ class Machine(RuleBasedStateMachine):
 
     def _watched(self, job: Job) -> None:
         """A step; where nobody else moved anything meanwhile, its account is what the page tables show."""
-        world, target = self.world, job.request.target
+        world, target = self.world, job.request.to.nodes[0]
         before, acted, there = job.snapshot(), world.acted(), world.at(target)
         moved = int(world.machine.moved_pages.sum())
         job.step()

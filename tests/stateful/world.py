@@ -19,7 +19,8 @@ from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, HUGE_PAGES, PAGE, Backing, Flag, SimNode
 from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.backends.simulator.workload import Workload, WorkloadPlan
-from numamig.migrate.chooser import ChoosesFor, choose_by_plan
+from numamig.migrate.choose import choose_by_plan
+from numamig.migrate.chooser import ChoosesFor
 from numamig.migrate.job import Job
 from numamig.migrate.journal.locks import WriterLocks
 from numamig.migrate.journal.record import Recorder

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from numamig.errors import UsageError
+from numamig.migrate.destination import Node
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobState
@@ -45,7 +46,7 @@ def test_virtual_time_passes_before_an_audience() -> None:
     bridge = Bridge(made.backend, speed=0.02)
     bridge.start()
     try:
-        plan = plan_request(made.backend, Request(100, 1, batch_pages=256))
+        plan = plan_request(made.backend, Request(100, Node(1), batch_pages=256))
         began = time.monotonic()
         bridge.add(plan, run=True)
         wait_for(lambda: bridge.jobs()[0].state is JobState.DONE)
@@ -57,7 +58,7 @@ def test_virtual_time_passes_before_an_audience() -> None:
 
 def test_an_error_in_a_step_holds_the_job_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     made = world()
-    plan = plan_request(made.backend, Request(100, 1))
+    plan = plan_request(made.backend, Request(100, Node(1)))
     bridge = Bridge(made.backend)
 
     def broken(*_: object) -> None:
@@ -77,12 +78,12 @@ def test_an_error_in_a_step_holds_the_job_and_says_why(monkeypatch: pytest.Monke
 def test_only_the_latest_plan_is_worked_out() -> None:
     made = world()
     bridge = Bridge(made.backend)
-    serials = [bridge.ask_plans((Request(100, node),)) for node in (0, 1, 2)]
+    serials = [bridge.ask_plans((Request(100, Node(node)),)) for node in (0, 1, 2)]
     bridge.start()
     try:
         wait_for(lambda: bridge.plans.serial == serials[-1])
         (plan,) = bridge.plans.results
-        assert not isinstance(plan, Exception) and plan.request.target == 2
+        assert not isinstance(plan, Exception) and plan.request.to == Node(2)
     finally:
         bridge.stop()
 

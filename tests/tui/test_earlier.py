@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numamig.migrate.chooser import choose_by_plan
+from numamig.migrate.choose import choose_by_plan
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
@@ -37,8 +38,8 @@ async def test_a_job_of_an_earlier_run_is_taken_back(
     made = world()
     backend = Hanging(made.backend, set(), lasting=True)
     before = made.heap.node.copy(), made.anon.node.copy()
-    one_step(backend, Request(300, 1))
-    number = one_step(backend, Request(100, 2, batch_pages=256))
+    one_step(backend, Request(300, Node(1)))
+    number = one_step(backend, Request(100, Node(2), batch_pages=256))
     assert made.nodes_of(made.heap) == {0: 768, 2: 256}
     made.backend.machine.end(300)  # with it went what job 1 moved
 

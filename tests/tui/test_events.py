@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from numamig.migrate.destination import Node
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobState
@@ -21,7 +22,7 @@ def test_a_thousand_steps_between_two_looks_are_all_told() -> None:
     bridge = Bridge(made.backend, speed=None)
     bridge.start()
     try:
-        plan = plan_request(made.backend, Request(100, 2, batch_pages=2, most_calls=None))
+        plan = plan_request(made.backend, Request(100, Node(2), batch_pages=2, most_calls=None))
         bridge.add(plan, run=True)
         wait_for(lambda: bridge.jobs()[0].state is JobState.DONE)
         wait_for(lambda: bridge.steps(bridge.jobs()).at_hand == frozenset())
@@ -58,7 +59,7 @@ async def test_a_step_that_fails_is_announced(size: tuple[int, int], monkeypatch
 
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: line_with(app, " db "))
-        app.bridge.add(plan_request(made.backend, Request(100, 1)), run=False)
+        app.bridge.add(plan_request(made.backend, Request(100, Node(1))), run=False)
         await until(pilot, lambda: line_with(app, "held"))
         monkeypatch.setattr(made.backend, "move_pages", broken)
         await press(pilot, "full_stop")
@@ -71,7 +72,9 @@ async def test_a_higher_priority_has_its_turn_first() -> None:
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: line_with(app, " db "))
         for pid in (100, 200):
-            app.bridge.add(plan_request(made.backend, Request(pid, 1 if pid == 100 else 0, batch_pages=64)), run=False)
+            app.bridge.add(
+                plan_request(made.backend, Request(pid, Node(1 if pid == 100 else 0), batch_pages=64)), run=False
+            )
         await until(pilot, lambda: line_with(app, "2 held"))
         await press(pilot, "shift+tab", "greater_than_sign")
         await until(pilot, lambda: line_with(app, "< > priority 1") and line_with(app, "job 2 has priority 1"))

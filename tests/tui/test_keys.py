@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from numamig.migrate.destination import Node
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from tests.tui.consoles import line_with, main, press, screen_lines, until, world
@@ -36,9 +37,9 @@ async def test_every_default_key_fires(monkeypatch: pytest.MonkeyPatch) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         screen = main(app)
         await until(pilot, lambda: line_with(app, "exact") and line_with(app, "7f0000000000"))
-        first = app.bridge.add(plan_request(made.backend, Request(100, 1)), run=False)
+        first = app.bridge.add(plan_request(made.backend, Request(100, Node(1))), run=False)
         app.bridge.step(first)
-        app.bridge.add(plan_request(made.backend, Request(100, 1)), run=False)
+        app.bridge.add(plan_request(made.backend, Request(100, Node(1))), run=False)
         await until(pilot, lambda: line_with(app, "2 held"))
         await until(pilot, lambda: "25%" in line_with(app, " 1 db 100"))
         screen.page_map.zoom(1)
@@ -79,7 +80,7 @@ async def test_every_default_key_of_a_dialog_fires(
     app = NumamigApp(made.backend, speed=1000.0)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: line_with(app, " db "))
-        app.bridge.step(app.bridge.add(plan_request(made.backend, Request(100, 1)), run=False))
+        app.bridge.step(app.bridge.add(plan_request(made.backend, Request(100, Node(1))), run=False))
         await until(pilot, lambda: line_with(app, "moved 512"))
         await press(pilot, key)
         await until(pilot, lambda: isinstance(app.screen, dialog))

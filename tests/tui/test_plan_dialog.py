@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from numamig.cli.move import command
+from numamig.migrate.destination import Node
 from numamig.migrate.request import Request, Retry, RetryMode
 from numamig.model.process import RegionKind
 from numamig.units import parse_duration, parse_rate, parse_size
@@ -113,13 +114,13 @@ async def test_keys_in_a_run_are_one_question(monkeypatch: pytest.MonkeyPatch) -
         assert app.bridge.plans.serial == before
         await press(pilot, "s")
         await until(pilot, lambda: app.screen is main(app) and bool(app.bridge.jobs()))
-        assert app.bridge.plans.serial == before + 1 and app.bridge.jobs()[0].request.target == 2
+        assert app.bridge.plans.serial == before + 1 and app.bridge.jobs()[0].request.to == Node(2)
 
 
 def test_the_command_asks_for_exactly_the_same() -> None:
     gentle = Request(
         7,
-        1,
+        Node(1),
         rate=768 << 10,
         budget_ns=1_500_000,
         kinds=frozenset({RegionKind.ANON, RegionKind.SHMEM}),
@@ -135,9 +136,9 @@ def test_the_command_asks_for_exactly_the_same() -> None:
     assert (said["kind"], said["calls"], said["critical"], said["threads"]) == ("anon,shmem", "none", True, 4)
     assert said["retry"] == "until"
     for rate in (1, 1000, 4096, 1 << 20, (1 << 20) + 1, 3 << 30):
-        assert parse_rate(typed(Request(7, 1, rate=rate))["rate"]) == rate
+        assert parse_rate(typed(Request(7, Node(1), rate=rate))["rate"]) == rate
 
 
 def test_several_regions_are_each_an_address() -> None:
-    line = command_line(Request(7, 1, within=((0x1000, 0x3000), (0x8000, 0x9000))), simulated=False)
+    line = command_line(Request(7, Node(1), within=((0x1000, 0x3000), (0x8000, 0x9000))), simulated=False)
     assert line == "numamig move 7 --to 1 --address 0x1000-0x3000 --address 0x8000-0x9000"

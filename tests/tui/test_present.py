@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
+from numamig.migrate.destination import Node
 from numamig.migrate.request import Request, Retry, RetryMode
 from numamig.model.process import Region, RegionKind
 from numamig.text import plain
@@ -72,14 +73,20 @@ def test_region_labels() -> None:
 
 
 def test_an_act_is_a_command() -> None:
-    assert command_line(Request(7, 1), simulated=False) == "numamig move 7 --to 1"
+    assert command_line(Request(7, Node(1)), simulated=False) == "numamig move 7 --to 1"
     request = Request(
-        7, 1, sources=(0, 2), within=((0x1000, 0x3000),), shared=True, batch_pages=64, retry=Retry(RetryMode.NEVER)
+        7,
+        Node(1),
+        sources=(0, 2),
+        within=((0x1000, 0x3000),),
+        shared=True,
+        batch_pages=64,
+        retry=Retry(RetryMode.NEVER),
     )
     assert command_line(request, simulated=True) == (
         "numamig --backend simulator move 7 --from 0,2 --to 1 --address 0x1000-0x3000 --shared --pages 64 --retry never"
     )
-    gentle = Request(7, 1, budget_ns=500_000, rate=8 << 20)
+    gentle = Request(7, Node(1), budget_ns=500_000, rate=8 << 20)
     assert command_line(gentle, simulated=False) == "numamig move 7 --to 1 --budget 500us --rate 8MiB/s"
     assert (parse_duration("500us"), parse_rate("8MiB/s")) == (gentle.budget_ns, gentle.rate)
     assert undo_command(12, simulated=False) == "numamig undo 12"

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from numamig.backends.simulator.workload import Workload, WorkloadPlan
+from numamig.migrate.destination import Node
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobState
@@ -67,7 +68,9 @@ def running(speed: float | None, request: Request) -> tuple[Bridge, int]:
     return bridge, bridge.add(plan_request(made.backend, request), run=True)
 
 
-@pytest.mark.parametrize("request_", [Request(100, 1, batch_pages=256), Request(100, 1, batch_pages=64, rate=1 << 20)])
+@pytest.mark.parametrize(
+    "request_", [Request(100, Node(1), batch_pages=256), Request(100, Node(1), batch_pages=64, rate=1 << 20)]
+)
 def test_a_slow_step_or_gap_keeps_nobody_waiting(request_: Request) -> None:
     # A step takes some 0.3 ms of the machine's time: minutes of the wall's. With a rate, so does the gap behind it.
     bridge, number = running(1e-6, request_)
@@ -92,7 +95,7 @@ def test_a_slow_step_or_gap_keeps_nobody_waiting(request_: Request) -> None:
 
 
 def test_another_pace_is_heard_in_the_middle_of_a_wait() -> None:
-    bridge, _ = running(1e-6, Request(100, 1, batch_pages=256))
+    bridge, _ = running(1e-6, Request(100, Node(1), batch_pages=256))
     try:
         wait_for(lambda: bridge.jobs()[0].steps == 1)
         bridge.set_speed(None)
@@ -103,7 +106,7 @@ def test_another_pace_is_heard_in_the_middle_of_a_wait() -> None:
 
 def test_a_gap_of_virtual_time_lasts_as_long_before_an_audience() -> None:
     # 2,048 pages, 8 MiB, at 32 MiB/s: a quarter of a second of virtual time; at twice the pace an eighth.
-    bridge, _ = running(2.0, Request(100, 1, batch_pages=128, rate=32 << 20))
+    bridge, _ = running(2.0, Request(100, Node(1), batch_pages=128, rate=32 << 20))
     began = time.monotonic()
     try:
         wait_for(lambda: bridge.jobs()[0].state is JobState.DONE)

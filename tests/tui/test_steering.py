@@ -10,6 +10,7 @@ import pytest
 
 from numamig.backends.simulator.memory import Backing
 from numamig.backends.simulator.process import SimProcess, SimRegion
+from numamig.migrate.destination import Node
 from numamig.migrate.journal.store import Journal
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -69,7 +70,7 @@ async def test_esc_takes_nothing_back_and_what_is_taken_back_is_not_twice() -> N
     app = console(made.backend)
     async with app.run_test(size=SMALL, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        add(app, made, Request(100, 2), run=True)
+        add(app, made, Request(100, Node(2)), run=True)
         await until(pilot, lambda: line_with(app, "= 3,072 chosen"))
         await press(pilot, "u")
         await until(pilot, lambda: line_with(app, "go back where they were"))
@@ -91,7 +92,7 @@ async def test_a_running_job_is_not_taken_back_and_it_says_why() -> None:
     app = console(made.backend, speed=1e-5)
     async with app.run_test(size=SMALL, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        add(app, made, Request(100, 1), run=True)
+        add(app, made, Request(100, Node(1)), run=True)
         await until(pilot, lambda: line_with(app, "moved 512"))
         await press(pilot, "u")
         await until(pilot, lambda: line_with(app, "job 1 runs: pause it with p"))
@@ -105,7 +106,7 @@ async def test_an_undo_of_a_process_that_ended_says_so() -> None:
     app = console(made.backend)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        add(app, made, Request(100, 2), run=True)
+        add(app, made, Request(100, Node(2)), run=True)
         await until(pilot, lambda: line_with(app, "= 3,072 chosen"))
         made.backend.machine.end(100)
         await press(pilot, "u")
@@ -121,7 +122,7 @@ async def test_the_rest_of_a_job_goes_to_another_node() -> None:
     app = console(made.backend)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        add(app, made, Request(100, 1, batch_pages=1024))
+        add(app, made, Request(100, Node(1), batch_pages=1024))
         await until(pilot, lambda: line_with(app, "1 held"))
         await press(pilot, "full_stop")
         await until(pilot, lambda: line_with(app, "moved 1,024"))
@@ -146,7 +147,7 @@ async def test_batch_budget_and_rate_are_changed_while_it_runs() -> None:
     app = console(made.backend, speed=1e-5)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        add(app, made, Request(100, 1, batch_pages=256), run=True)
+        add(app, made, Request(100, Node(1), batch_pages=256), run=True)
         await until(pilot, lambda: line_with(app, "{ } budget none   rate none"))
         await press(pilot, "left_curly_bracket", "left_curly_bracket")
         await until(pilot, lambda: line_with(app, "{ } budget 50 ms"))
@@ -164,8 +165,8 @@ async def test_the_order_of_jobs_is_changed() -> None:
     app = console(made.backend)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        add(app, made, Request(100, 1))
-        add(app, made, Request(200, 0))
+        add(app, made, Request(100, Node(1)))
+        add(app, made, Request(200, Node(0)))
         await until(pilot, lambda: line_with(app, "2 held"))
         await press(pilot, "shift+tab", "K")
         await until(pilot, lambda: _rows(app) == ["2 cache", "1 db"])
@@ -214,7 +215,7 @@ async def test_a_call_that_hangs_leaves_the_rest_live(size: tuple[int, int]) -> 
     app = console(backend)
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        first = add(app, made, Request(100, 1), run=True)
+        first = add(app, made, Request(100, Node(1)), run=True)
         await until(pilot, lambda: backend.inside == {100})
         backend.clock.ahead_ns = 2 * SECOND
         await until(pilot, lambda: "in the kernel for" in line_with(app, " 1 db"))
@@ -235,7 +236,7 @@ async def test_a_call_that_hangs_leaves_the_rest_live(size: tuple[int, int]) -> 
         await until(pilot, lambda: "cancels when its call returns" in line_with(app, " 1 db"))
         await press(pilot, "e", "2", "y")
         await until(pilot, lambda: app.screen is main(app))
-        assert app.bridge.jobs()[0].request.target == 1
+        assert app.bridge.jobs()[0].request.to == Node(1)
         backend.let_go.set()
         await until(pilot, lambda: "cancelled" in line_with(app, " 1 db"))
         await until(pilot, lambda: "done" in line_with(app, " 2 cache"))
@@ -251,7 +252,7 @@ async def test_several_jobs_are_stepped_at_once(monkeypatch: pytest.MonkeyPatch)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
         for pid in (100, 200, 300):
-            add(app, made, Request(pid, 1), run=True)
+            add(app, made, Request(pid, Node(1)), run=True)
         await until(pilot, lambda: backend.inside == {100, 200})
         await until(pilot, lambda: "waits its turn" in line_with(app, " 3 tiny"))
         assert "pass 1 of 3" in line_with(app, " 1 db") and "pass 1 of 3" in line_with(app, " 2 cache")
@@ -267,9 +268,9 @@ async def test_a_job_that_waits_leaves_its_turn_to_others() -> None:
     async with app.run_test(size=WIDE, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
         # A page at a time, and at a rate at which the second comes after an hour.
-        add(app, made, Request(100, 1, batch_pages=1, rate=1), run=True)
+        add(app, made, Request(100, Node(1), batch_pages=1, rate=1), run=True)
         await until(pilot, lambda: app.bridge.jobs()[0].steps == 1)
-        add(app, made, Request(200, 1), run=True)
+        add(app, made, Request(200, Node(1)), run=True)
         await until(pilot, lambda: "done" in line_with(app, " 2 cache"))
         assert app.bridge.jobs()[0].steps == 1 and "pass 1 of 3" in line_with(app, " 1 db")
         await press(pilot, "x")
@@ -281,7 +282,7 @@ async def test_what_stopped_a_job_and_what_helps_is_said() -> None:
     app = console(made.backend)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        number = add(app, made, Request(100, 2))
+        number = add(app, made, Request(100, Node(2)))
         # Somebody else takes what was free there.
         hog = Backing.untouched(1 << 16)
         free = made.backend.node_counters().free_bytes[2] // 4096
@@ -330,7 +331,7 @@ async def test_who_leaves_leaves_nothing_unsaid_in_the_journal(tmp_path: Path, m
     app = console(Hanging(made.backend, set(), lasting=True))
     async with app.run_test(size=WIDE) as pilot:
         await until(pilot, lambda: looked(app))
-        number = add(app, made, Request(100, 1, batch_pages=256, rate=1), run=True)
+        number = add(app, made, Request(100, Node(1), batch_pages=256, rate=1), run=True)
         await until(pilot, lambda: app.bridge.jobs()[0].steps == 1)
         await press(pilot, "q")
         await until(pilot, lambda: line_with(app, "numamig resume goes on"))

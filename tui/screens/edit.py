@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from numamig.migrate.destination import Node
 from numamig.migrate.plan import Plan
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.topology import Topology
@@ -25,6 +26,8 @@ from tui.widgets.bars import machine_spans
 
 __all__ = ["EditDialog", "Edited"]
 
+_SEVERAL = -1
+"""As a target: those that the job has, which are not one node."""
 _FIELDS = ("To", "Batch", "Budget", "Rate")
 
 
@@ -46,7 +49,8 @@ class EditDialog(Asking[Edited]):
         super().__init__(look, bridge, f"change job {job.number}")
         self.job = job
         self.nodes = topology.memory_nodes
-        self.before = Edited(job.request.target, job.batch_pages, pace)
+        to = job.request.to
+        self.before = Edited(to.node if isinstance(to, Node) else _SEVERAL, job.batch_pages, pace)
         self.edited = self.before
         self._field = 0 if self._may_retarget else 1
 
@@ -58,7 +62,7 @@ class EditDialog(Asking[Edited]):
     def wanted(self) -> tuple[Wanted, ...]:
         if self.edited.target == self.before.target:
             return ()
-        return (replace(self.job.request, target=self.edited.target),)
+        return (replace(self.job.request, to=Node(self.edited.target)),)
 
     def accepted(self, plans: tuple[Plan, ...], how: str) -> Edited:
         return self.edited
@@ -115,7 +119,9 @@ class EditDialog(Asking[Edited]):
         if number == 0 and not self._may_retarget:
             return field_line(look, "To", f"undo of {self.job.plan.undoes}", (False, False), here=False)
         values: list[str | Spans] = [
-            [("node ", look.plain), look.chip(edited.target)],
+            self.job.request.to.words
+            if edited.target == _SEVERAL
+            else [("node ", look.plain), look.chip(edited.target)],
             f"{pages} pages = {short_size(pages * self.job.plan.page_size)}",
             budget_text(edited.pace.budget_ns),
             rate_text(edited.pace.rate),

@@ -94,12 +94,13 @@ def _bars(look: Look, form: Form, plans: tuple[Plan, ...], width: int) -> list[S
     before: dict[int, int] = {}
     after: dict[int, int] = {}
     for plan in plans:
-        request = plan.request
         for node, count in plan.bytes_by_node.items():
             before[node] = before.get(node, 0) + count
-            moves = node != request.target and (request.sources is None or node in request.sources)
-            to = request.target if moves and node != UNKNOWN_NODE else node
-            after[to] = after.get(to, 0) + count
+            after[node] = after.get(node, 0) + count
+        for (source, target), count in plan.ways.items():
+            if source != UNKNOWN_NODE:  # of which nobody knows where they are, or whether they will move
+                after[source] -= count
+                after[target] = after.get(target, 0) + count
     home = form.targets[0].seen.home if len(form.targets) == 1 else ()
     room = max(10, width - 26)
     lines: list[Spans] = []
@@ -115,12 +116,13 @@ def _rooms(look: Look, plans: tuple[Plan, ...], topology: Topology) -> list[Span
     """How full the targets get."""
     wanted: dict[int, int] = {}
     for plan in plans:
-        wanted[plan.request.target] = wanted.get(plan.request.target, 0) + plan.bytes
+        for node, count in plan.bytes_to.items():
+            wanted[node] = wanted.get(node, 0) + count
     lines: list[Spans] = []
     for number, more in sorted(wanted.items()):
-        node = topology.node(number)
-        if node is not None:
-            used = node.total_bytes - node.free_bytes
-            words = f"{size_text(used)} + {size_text(more)} of {short_size(node.total_bytes)}"
+        receiving = topology.node(number)
+        if receiving is not None:
+            used = receiving.total_bytes - receiving.free_bytes
+            words = f"{size_text(used)} + {size_text(more)} of {short_size(receiving.total_bytes)}"
             lines.append([(f" Node {number:<5}", look.label), (words, look.plain)])
     return lines or [[]]

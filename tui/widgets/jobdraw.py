@@ -23,7 +23,11 @@ def way_of(look: Look, job: JobSnapshot) -> Spans:
     spans: Spans = []
     for char in sources_of(job.plan):
         spans.append((char, look.ink(int(char)) if char.isdecimal() else look.dim))
-    return [*spans, (look.glyphs.arrow, look.dim), (str(job.request.target), look.ink(job.request.target) + look.bold)]
+    spans.append((look.glyphs.arrow, look.dim))
+    for number, node in enumerate(job.request.to.nodes):
+        spans += [(",", look.dim)] if number else []
+        spans.append((str(node), look.ink(node) + look.bold))
+    return spans
 
 
 def _glyph(look: Look, job: JobSnapshot) -> str:
@@ -65,7 +69,7 @@ def job_line(look: Look, job: JobSnapshot, width: int, *, words: str, bold: bool
     room -= for_words
     filled = round(progress * room)
     bar: Spans = [
-        (look.glyphs.done * filled, look.ink(job.request.target)),
+        (look.glyphs.done * filled, look.ink(min(job.request.to.nodes, default=0))),
         (look.glyphs.rest * (room - filled), look.dim),
     ]
     return [

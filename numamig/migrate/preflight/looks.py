@@ -17,10 +17,12 @@ from numamig.backends.base import (
 )
 from numamig.errors import NumamigError, RefusedError, TargetGone
 from numamig.migrate.estimate import rough_cost
+from numamig.migrate.heat import demand_heat, warm_parts
+from numamig.migrate.order_mode import OrderMode
 from numamig.migrate.preflight import pages, room, standing
 from numamig.migrate.preflight.rights import demand_nodes, demand_process, demand_shared
 from numamig.migrate.preflight.tally import Tally, count_chosen
-from numamig.migrate.request import Request
+from numamig.migrate.request import Mapped, Request
 from numamig.migrate.select import select_regions
 from numamig.model.finding import Finding, Severity
 from numamig.model.process import Hazards, Process, Region
@@ -70,10 +72,16 @@ def _look_first(backend: Backend, request: Request) -> tuple[Process, Hazards, l
     process = demand_process(backend, request.pid)
     if request.shared:
         demand_shared(backend, request.pid)
+    if request.heat is not None or request.order.mode in (OrderMode.HOTTEST, OrderMode.COLDEST):
+        demand_heat(backend)
+    if request.mapped is not Mapped.ANY and not isinstance(backend, TellsSharing):
+        raise RefusedError(
+            "which pages other processes map is not told here", hint="leave out --mapped", pid=request.pid
+        )
     hazards = backend.hazards(request.pid) if isinstance(backend, TellsHazards) else _NO_HAZARDS
     findings = [Finding("rights", Severity.OK, f"pages of pid {request.pid} may be moved")]
     if isinstance(backend, TellsProcessFacts):
-        findings.append(standing.cpuset(backend.process_facts(request.pid), request.target))
+        findings.append(standing.cpuset(backend.process_facts(request.pid), request.to.nodes))
     if isinstance(backend, TellsHazards):
         findings += standing.critical(process, hazards, request)
         findings += standing.isolated(hazards)
@@ -94,7 +102,10 @@ def recheck(backend: Backend, request: Request, wanted_bytes: int | None = None)
         subject = "process" if isinstance(error, TargetGone) else "rights"
         return [Finding(subject, Severity.ERROR, error.message, error.hint or "")]
     wanted = topology.page_size if wanted_bytes is None else wanted_bytes
-    return [*findings, *room.memory_room(topology, counters, request, wanted)]
+    rooms = [
+        found for node in request.to.nodes for found in room.memory_room(topology, counters, request, node, wanted)
+    ]
+    return [*findings, *rooms]
 
 
 def look(backend: Backend, request: Request) -> Seen:
@@ -106,7 +117,7 @@ def look(backend: Backend, request: Request) -> Seen:
     """
     process, hazards, findings = _look_first(backend, request)
     topology = backend.topology()
-    selected = tuple(select_regions(backend.regions(request.pid), request))
+    selected = tuple(_select(backend, request, topology.page_size))
     tally = count_chosen(backend, request, selected, topology.page_size)
     costs, rough = _costs(backend, request.pid, tally, topology)
     huge_room, shared = None, None
@@ -114,7 +125,7 @@ def look(backend: Backend, request: Request) -> Seen:
         findings += _policies(backend, process, selected, tally, request)
         shared = _shared(backend, tally, request)
         if tally.transparent(topology.huge_page_size) and isinstance(backend, TellsHugeRoom):
-            huge_room = backend.huge_room(request.target)
+            huge_room = sum(map(backend.huge_room, request.to.nodes))
     return Seen(
         process=process,
         topology=topology,
@@ -128,6 +139,13 @@ def look(backend: Backend, request: Request) -> Seen:
         rough=rough,
         findings=tuple(findings),
     )
+
+
+def _select(backend: Backend, request: Request, page_size: int) -> list[tuple[Region, int, int]]:
+    selected = select_regions(backend.regions(request.pid), request)
+    if request.heat is None:
+        return selected
+    return warm_parts(backend, request.pid, selected, request.heat, page_size)
 
 
 def _policies(
@@ -144,7 +162,7 @@ def _policies(
         return [
             Finding("policy", Severity.WARNING, f"memory policies cannot be seen: {error.message}", error.hint or "")
         ]
-    return [pages.policy(policies, selected, tally.bytes_by_range, request.target)]
+    return [pages.policy(policies, selected, tally.bytes_by_range, request.to.nodes)]
 
 
 def _shared(backend: Backend, tally: Tally, request: Request) -> pages.Shared | None:

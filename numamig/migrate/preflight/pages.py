@@ -45,7 +45,7 @@ def policy(
     policies: Iterable[RegionPolicy],
     selected: Sequence[tuple[Region, int, int]],
     bytes_by_range: NDArray[np.int64],
-    target: int,
+    targets: Sequence[int],
 ) -> Finding:
     """An error where a region with pages that are to move is bound to other nodes.
 
@@ -56,11 +56,12 @@ def policy(
     allowed: set[int] | None = None
     for (region, _, _), count in zip(selected, bytes_by_range.tolist(), strict=True):
         nodes = bound_nodes(told.get(region.start, ""))
-        if count and nodes is not None and target not in nodes:
+        if count and nodes is not None and not set(targets) <= set(nodes):
             away[region] = away.get(region, 0) + count
             allowed = set(nodes) if allowed is None else allowed & set(nodes)
+    where_to = f"node{'s' if len(targets) > 1 else ''} {format_nodeset(targets)}"
     if not away:
-        return Finding("policy", Severity.OK, f"no region that is meant is bound away from node {target}")
+        return Finding("policy", Severity.OK, f"no region that is meant is bound away from {where_to}")
     largest = sorted(away, key=lambda region: -away[region])[:_NAMED]
     named = ", ".join(f"0x{r.start:x}-0x{r.end:x} ({r.label}, {told[r.start]})" for r in largest)
     more = f" and {len(away) - len(largest)} more" if len(away) > len(largest) else ""
@@ -68,7 +69,7 @@ def policy(
     return Finding(
         "policy",
         Severity.ERROR,
-        f"{format_bytes(sum(away.values()))} of what is to move are bound away from node {target} by their memory "
+        f"{format_bytes(sum(away.values()))} of what is to move are bound away from {where_to} by their memory "
         f"policy: {named}{more}",
         f"{where}choose other pages with --address or --kind, or change the policy (numactl, mbind, set_mempolicy)",
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from numamig.backends.base import MPOL_MF_MOVE_ALL, Backend, TellsProcessFacts
 from numamig.errors import RefusedError, TargetGone, UsageError
+from numamig.migrate.destination import NodeMap
 from numamig.migrate.request import Request
 from numamig.model.nodeset import format_nodeset
 from numamig.model.process import Process
@@ -32,12 +33,14 @@ def demand_nodes(backend: Backend, request: Request) -> None:
     """
     :raises UsageError: the target or a source is none of this machine's memory nodes, or they are one and the same.
     """
-    for node in (request.target, *(request.sources or ())):
+    nodes = request.to.nodes
+    for node in (*nodes, *(request.sources or ())):
         demand_node(backend, node)
-    if request.sources is not None and set(request.sources) <= {request.target}:
-        raise UsageError(
-            f"from and to are the same node {request.target}", hint="name another node", node=request.target
-        )
+    if isinstance(request.to, NodeMap):
+        for source, _ in request.to.pairs:
+            demand_node(backend, source)
+    if len(nodes) == 1 and request.sources is not None and set(request.sources) <= set(nodes):
+        raise UsageError(f"from and to are the same node {nodes[0]}", hint="name another node", node=nodes[0])
 
 
 def demand_process(backend: Backend, pid: int) -> Process:

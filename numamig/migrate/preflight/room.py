@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from numamig.migrate.preflight.tally import Tally
 from numamig.migrate.request import Request
-from numamig.migrate.reserve import reserve_on_target
+from numamig.migrate.reserve import reserve_on
 from numamig.model.finding import Finding, Severity
+from numamig.model.nodeset import format_nodeset
 from numamig.model.topology import NodeCounters, Topology
 from numamig.units import format_bytes
 
 __all__ = ["hugetlb_room", "memory_room", "thp_room"]
 
 
-def memory_room(topology: Topology, counters: NodeCounters, request: Request, wanted_bytes: int) -> list[Finding]:
-    """Free memory of the target above the reserve, against what is to move there.
+def memory_room(
+    topology: Topology, counters: NodeCounters, request: Request, target: int, wanted_bytes: int
+) -> list[Finding]:
+    """Free memory of a node above its reserve, against what is to move there.
 
     :param wanted_bytes: without hugetlb pages, which have pools of their own
     """
-    target = request.target
     node = topology.node(target)
     if node is None:
         return []
     free = counters.free_bytes.get(target, node.free_bytes)
-    kept = reserve_on_target(topology, counters, request)
+    kept = reserve_on(target, topology, counters, request)
     if wanted_bytes > max(0, free - kept):
         return [
             Finding(
@@ -38,23 +42,31 @@ def memory_room(topology: Topology, counters: NodeCounters, request: Request, wa
 
 
 def hugetlb_room(counters: NodeCounters, request: Request, tally: Tally) -> list[Finding]:
-    """Pages of the target's pools against those that are to move, size by size."""
-    target = request.target
-    free = {pool.page_bytes: pool.free for pool in counters.huge_pools.get(target, ())}
+    """Pages of the pools where they go against those that are to move, size by size."""
+    nodes = request.to.nodes
+    free: Counter[int] = Counter()
+    for node in nodes:
+        free.update({pool.page_bytes: pool.free for pool in counters.huge_pools.get(node, ())})
     found = []
     for size, pages in sorted(tally.hugetlb.items()):
-        if pages > free.get(size, 0):
-            pool = f"/sys/devices/system/node/node{target}/hugepages/hugepages-{size >> 10}kB/nr_hugepages"
+        if pages > free[size]:
+            pool = f"/sys/devices/system/node/node{nodes[0]}/hugepages/hugepages-{size >> 10}kB/nr_hugepages"
             found.append(
                 Finding(
                     "hugetlb",
                     Severity.WARNING,
-                    f"{pages:,} hugetlb pages of {format_bytes(size)} are to move, and the pool of node {target} has "
-                    f"{free.get(size, 0):,} free: for the others the kernel has to find unbroken memory",
+                    f"{pages:,} hugetlb pages of {format_bytes(size)} are to move, and {_pools(nodes)} "
+                    f"{free[size]:,} free: for the others the kernel has to find unbroken memory",
                     f"enlarge the pool, {pool}, or leave them out with --kind",
                 )
             )
     return found
+
+
+def _pools(nodes: tuple[int, ...]) -> str:
+    if len(nodes) == 1:
+        return f"the pool of node {nodes[0]} has"
+    return f"the pools of nodes {format_nodeset(nodes)} have"
 
 
 def thp_room(topology: Topology, huge_room: int | None, request: Request, tally: Tally) -> list[Finding]:
@@ -65,13 +77,15 @@ def thp_room(topology: Topology, huge_room: int | None, request: Request, tally:
     pages = tally.transparent(topology.huge_page_size)
     if huge_room is None or pages <= huge_room:
         return []
+    nodes = request.to.nodes
+    where = f"node {nodes[0]}" if len(nodes) == 1 else f"nodes {format_nodeset(nodes)}"
     return [
         Finding(
             "thp",
             Severity.WARNING,
-            f"{pages:,} huge pages are to move, and free memory of node {request.target} is unbroken enough for "
+            f"{pages:,} huge pages are to move, and free memory of {where} is unbroken enough for "
             f"{huge_room:,}: others are split where the kernel cannot make room by compacting",
             "compact it before, echo 1 > /sys/devices/system/node/node"
-            f"{request.target}/compact, or let khugepaged join them again",
+            f"{nodes[0]}/compact, or let khugepaged join them again",
         )
     ]

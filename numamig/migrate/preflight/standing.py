@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from numamig.migrate.request import Request
 from numamig.model.finding import Finding, Severity
@@ -15,11 +15,13 @@ __all__ = ["balancing", "cpuset", "critical", "isolated", "pinned"]
 _GENTLY = "go gently: --budget 1ms, or --pages 32 --rate 50MiB/s"
 
 
-def cpuset(facts: ProcessFacts, target: int) -> Finding:
-    """An error where the target is outside: the kernel refuses the whole call, whoever makes it (EACCES)."""
+def cpuset(facts: ProcessFacts, targets: Sequence[int]) -> Finding:
+    """An error where a target is outside: the kernel refuses the whole call, whoever makes it (EACCES)."""
     allowed = facts.mems_allowed
-    if allowed is None or target in allowed:
-        return Finding("cpuset", Severity.OK, f"the cpuset of pid {facts.process.pid} allows node {target}")
+    outside = [] if allowed is None else [node for node in targets if node not in allowed]
+    if allowed is None or not outside:
+        return Finding("cpuset", Severity.OK, f"the cpuset of pid {facts.process.pid} allows {_nodes(targets)}")
+    target = outside[0]
     group = f" of its control group {facts.cgroup}" if facts.cgroup else ""
     return Finding(
         "cpuset",
@@ -28,6 +30,10 @@ def cpuset(facts: ProcessFacts, target: int) -> Finding:
         f"moved to node {target}, not even by root",
         f"move to one of nodes {format_nodeset(allowed)}, or add {target} to cpuset.mems{group}",
     )
+
+
+def _nodes(nodes: Sequence[int]) -> str:
+    return f"node{'s' if len(nodes) > 1 else ''} {format_nodeset(nodes)}"
 
 
 def balancing() -> Finding:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import Backend
 from numamig.migrate.request import Request
-from numamig.migrate.select import from_sources
+from numamig.migrate.select import meant, narrowed
 from numamig.model.pages import PageRuns
 from numamig.model.process import Region, RegionKind
 
@@ -36,6 +36,8 @@ class Tally:
     """Bytes of a folio → how many are wanted."""
     hugetlb: Mapping[int, int]
     """Of these, the pages of hugetlb pools."""
+    ways: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    """(from, to) → bytes of what is wanted."""
     sample: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     """Addresses of wanted base pages, one at random from each of many equal parts; ascending, shape (probes,)."""
     sampled_all: bool = False
@@ -63,7 +65,7 @@ def count_chosen(
     :raises TargetGone: the process ended
     :raises RefusedError: the caller may not look
     """
-    walk = _Walk(request, selected, page_size, seed)
+    walk = _Walk(backend, request, selected, page_size, seed)
     parts: list[PageRuns] = []
     waiting = 0
     for runs in backend.page_runs(request.pid, [(start, end) for _, start, end in selected]):
@@ -81,9 +83,16 @@ class _Walk:
     """Adds up chunks of runs; keeps nothing that grows with the memory of the process."""
 
     def __init__(
-        self, request: Request, selected: Sequence[tuple[Region, int, int]], page_size: int, seed: int
+        self,
+        backend: Backend,
+        request: Request,
+        selected: Sequence[tuple[Region, int, int]],
+        page_size: int,
+        seed: int,
     ) -> None:
+        self._backend = backend
         self._request = request
+        self._ways: Counter[tuple[int, int]] = Counter()
         self._regions = [region for region, _, _ in selected]
         edges = np.array([(start, end) for _, start, end in selected], np.uint64).reshape(-1, 2)
         self._start, self._end = edges[:, 0], edges[:, 1]
@@ -100,11 +109,11 @@ class _Walk:
     def add(self, runs: PageRuns) -> None:
         """Runs in ascending order, above all that were added before, but for a folio that reaches over."""
         self._by_node.update(runs.bytes_by_node())
-        wanted = from_sources(runs.node, self._request)
-        if not wanted.all():
-            runs = runs[wanted]
-            if not len(runs):
-                return
+        runs, _ = meant(runs, self._request, self._page)
+        runs = narrowed(self._backend, runs, self._request)
+        if not len(runs):
+            return
+        self._add_to_ways(runs)
         for size in np.unique(runs.page_size).tolist():
             self._folios[size] += int(runs.count[runs.page_size == size].sum())
         size_bytes = runs.size_bytes
@@ -118,8 +127,20 @@ class _Walk:
                 pools[region.page_size] += -(-size // region.page_size)
         sample = np.concatenate(self._sample) if self._sample else np.empty(0, np.uint64)
         return Tally(
-            dict(self._by_node), self._by_range, dict(self._folios), dict(pools), sample, sampled_all=self._stride == 1
+            dict(self._by_node),
+            self._by_range,
+            dict(self._folios),
+            dict(pools),
+            dict(self._ways),
+            sample,
+            sampled_all=self._stride == 1,
         )
+
+    def _add_to_ways(self, runs: PageRuns) -> None:
+        target = self._request.to.targets(runs.address, runs.page_size, runs.node)
+        for node in np.unique(target).tolist():
+            for source, count in runs[target == node].bytes_by_node().items():
+                self._ways[source, node] += count
 
     def _add_to_ranges(self, address: NDArray[np.uint64], size_bytes: NDArray[np.int64]) -> None:
         """A run may go on from one range into the next, where mappings are side by side."""

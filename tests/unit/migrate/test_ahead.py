@@ -11,6 +11,7 @@ import pytest
 from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesReturn
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import PAGE, Flag
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -52,7 +53,7 @@ class RealTime(SimulatorBackend):
 
 
 def new_job(backend: SimulatorBackend, **asked: object) -> Job:
-    return Job(1, backend, plan_request(backend, Request(PID, 1, **asked)))  # type: ignore[arg-type]
+    return Job(1, backend, plan_request(backend, Request(PID, Node(1), **asked)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64, 1000])

@@ -9,6 +9,7 @@ from numamig.backends.base import TellsHealth
 from numamig.backends.simulator.memory import Flag
 from numamig.migrate.batch import Batch, Even
 from numamig.migrate.breaker import Breaker, Limits, MovedSample
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.mover import move_batch
 from numamig.migrate.plan import plan_request
@@ -107,7 +108,7 @@ def test_a_pinned_region_in_a_job_of_4000_pages(pinned: int, trips: bool) -> Non
 def test_a_job_of_4000_busy_pages_is_stopped() -> None:
     backend = machine()
     add_process(backend, [0] * 4000, flags=dict.fromkeys(range(4000), Flag.PINNED))
-    job = Job(1, backend, plan_request(backend, Request(PID, 1, batch_pages=100)))
+    job = Job(1, backend, plan_request(backend, Request(PID, Node(1), batch_pages=100)))
     for _ in run_job(job, backend):
         pass
     assert (job.state, job.snapshot().steps) == (JobState.STOPPED, 11)
@@ -156,7 +157,7 @@ def test_what_is_swapped_out_during_a_pause_is_not_the_jobs_doing() -> None:
 def test_a_job_that_was_paused_while_others_swapped_goes_on() -> None:
     backend = machine()
     add_process(backend, [0] * 4000)
-    job = Job(1, backend, plan_request(backend, Request(PID, 1, batch_pages=100)))
+    job = Job(1, backend, plan_request(backend, Request(PID, Node(1), batch_pages=100)))
     job.run()
     job.step()
     job.hold()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from numamig.backends.base import FolioCost
+from numamig.migrate.destination import Node
 from numamig.migrate.estimate import Estimate, estimate, rough_cost
 from numamig.migrate.request import Request
 
@@ -15,15 +16,15 @@ LOOK_NS = 30
 
 
 def expected(folios: dict[int, int], **asked: object) -> Estimate:
-    request = Request(1, 0, **{"most_calls": None, **asked})  # type: ignore[arg-type]
+    request = Request(1, Node(0), **{"most_calls": None, **asked})  # type: ignore[arg-type]
     found = estimate(folios, COSTS, request, PAGE)
     assert found is not None
     return found
 
 
 def test_nothing_to_move() -> None:
-    assert estimate({}, COSTS, Request(1, 0), PAGE) is None
-    assert estimate({PAGE: 0}, COSTS, Request(1, 0), PAGE) is None
+    assert estimate({}, COSTS, Request(1, Node(0)), PAGE) is None
+    assert estimate({PAGE: 0}, COSTS, Request(1, Node(0)), PAGE) is None
 
 
 def test_calls_and_pages() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.scenario import ScenarioFile, build_machine
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
@@ -58,7 +59,7 @@ def test_what_moves_is_what_the_account_says_and_what_undo_puts_back(
     assume(sources != (target,))
     backend = machine(folio, pattern, seed)
     before = layout(backend)
-    plan = plan_request(backend, Request(PID, target, sources=sources, batch_pages=batch, most_calls=None))
+    plan = plan_request(backend, Request(PID, Node(target), sources=sources, batch_pages=batch, most_calls=None))
     recorder = Recorder.open(backend)
     record = recorder.begin(plan)
     job = Job(record.number, backend, plan, record)
@@ -79,7 +80,7 @@ def test_what_moves_is_what_the_account_says_and_what_undo_puts_back(
 @pytest.mark.parametrize(("batch", "first"), [(512, 512), (133, 128), (16, 16), (17, 16), (5, 4)])
 def test_a_batch_ends_where_a_folio_may_end(batch: int, first: int) -> None:
     backend = machine("64KiB", "blocks", 1)
-    job = Job(1, backend, plan_request(backend, Request(PID, 2, batch_pages=batch, most_calls=None)))
+    job = Job(1, backend, plan_request(backend, Request(PID, Node(2), batch_pages=batch, most_calls=None)))
     job.run()
     job.step()
     assert job.snapshot().chosen == first

@@ -12,6 +12,7 @@ from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import HUGE_PAGES, PAGE, Flag
 from numamig.backends.simulator.process import Caller
 from numamig.errors import RefusedError, TargetGone, UsageError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
@@ -28,7 +29,7 @@ NEVER = Retry(RetryMode.NEVER)
 
 def new_job(backend: SimulatorBackend, target: int = 1, **asked: object) -> Job:
     """Without the default limit of calls per second, and with a record in a journal in memory."""
-    plan = plan_request(backend, Request(PID, target, **{"most_calls": None, **asked}))  # type: ignore[arg-type]
+    plan = plan_request(backend, Request(PID, Node(target), **{"most_calls": None, **asked}))  # type: ignore[arg-type]
     return Job(1, backend, plan, Recorder.open(backend).begin(plan))
 
 
@@ -318,7 +319,7 @@ def test_pages_whose_node_is_hidden_are_not_left_in_silence() -> None:
     caller = Caller("ada", sys_nice=False, sys_ptrace=False, sys_admin=False)
     backend = machine(kernel="linux-6.1", caller=caller)
     add_process(backend, [0] * 100, flags=dict.fromkeys(range(40), Flag.HINTED), user="ada")
-    plan = plan_request(backend, Request(PID, 1, sources=(0,)))
+    plan = plan_request(backend, Request(PID, Node(1), sources=(0,)))
     assert plan.pages == 60
     assert [finding.check for finding in plan.warnings] == ["hinted"]
 
@@ -345,11 +346,11 @@ def test_nothing_to_do_is_done_at_once() -> None:
 @pytest.mark.parametrize(
     ("request_", "error", "words"),
     [
-        (Request(9, 1), TargetGone, "no process with pid 9"),
-        (Request(PID, 7), UsageError, "node 7 does not exist"),
-        (Request(PID, 1, sources=(7,)), UsageError, "node 7 does not exist"),
-        (Request(PID, 1, sources=(1,)), UsageError, "same node"),
-        (Request(2, 1), RefusedError, "kernel thread"),
+        (Request(9, Node(1)), TargetGone, "no process with pid 9"),
+        (Request(PID, Node(7)), UsageError, "node 7 does not exist"),
+        (Request(PID, Node(1), sources=(7,)), UsageError, "node 7 does not exist"),
+        (Request(PID, Node(1), sources=(1,)), UsageError, "same node"),
+        (Request(2, Node(1)), RefusedError, "kernel thread"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_moves(request_: Request, error: type[Exception], words: str) -> None:

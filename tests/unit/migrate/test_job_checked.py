@@ -7,6 +7,7 @@ import errno
 from numamig.backends.base import MovePagesReturn, RegionPolicy
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import Backing
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.packing import unpack_left
 from numamig.migrate.journal.record import JobRecord, Recorder
@@ -31,7 +32,7 @@ def policed(pages: int = 1000) -> tuple[Policed, Backing]:
 def queue_with_job(backend: SimulatorBackend) -> tuple[JobQueue, int]:
     """100 pages a step, to node 1."""
     queue = JobQueue(backend)
-    return queue, queue.add(plan_request(backend, Request(PID, 1, most_calls=None, batch_pages=100)))
+    return queue, queue.add(plan_request(backend, Request(PID, Node(1), most_calls=None, batch_pages=100)))
 
 
 def step_running(queue: JobQueue, number: int) -> None:
@@ -96,7 +97,7 @@ def test_warnings_found_after_a_pause_are_told_and_kept() -> None:
     backend = machine(1 << 18, 1500, 1 << 18)
     add_process(backend, [0] * 1000)
     queue = JobQueue(backend)
-    number = queue.add(plan_request(backend, Request(PID, 1, most_calls=None, batch_pages=100, reserve_bytes=0)))
+    number = queue.add(plan_request(backend, Request(PID, Node(1), most_calls=None, batch_pages=100, reserve_bytes=0)))
     assert "room" not in [finding.check for finding in queue.snapshot(number).plan.warnings]
     step_running(queue, number)
     queue.hold(number)
@@ -113,7 +114,7 @@ def test_what_has_moved_already_needs_no_room() -> None:
     backend = machine(1 << 18, 1500, 1 << 18)
     add_process(backend, [0] * 1000)
     queue = JobQueue(backend)
-    number = queue.add(plan_request(backend, Request(PID, 1, most_calls=None, batch_pages=800, reserve_bytes=0)))
+    number = queue.add(plan_request(backend, Request(PID, Node(1), most_calls=None, batch_pages=800, reserve_bytes=0)))
     step_running(queue, number)
     queue.hold(number)
     follower = queue.stream.follow()
@@ -139,7 +140,7 @@ def test_a_pid_that_is_anothers_by_the_time_of_the_call_is_not_moved() -> None:
     backend = machine()
     add_process(backend, [0] * 1000)
     recorder = Recorder.open(backend)
-    plan = plan_request(backend, Request(PID, 1, most_calls=None, batch_pages=100))
+    plan = plan_request(backend, Request(PID, Node(1), most_calls=None, batch_pages=100))
     begun = recorder.begin(plan)
     record = Meanwhile(recorder, begun.number, begun.image)
     record.backend, record.at = backend, 2
@@ -177,7 +178,7 @@ def test_a_pid_that_becomes_anothers_between_two_calls_of_a_batch_is_not_moved()
 
     backend = Replaced(machine().machine)
     add_process(backend, [0] * 1000)
-    plan = plan_request(backend, Request(PID, 1, most_calls=None, batch_pages=100))
+    plan = plan_request(backend, Request(PID, Node(1), most_calls=None, batch_pages=100))
     job = Job(1, backend, plan)
     job.step()
     (other,) = [region.backing for region in backend.machine.process(PID).regions]

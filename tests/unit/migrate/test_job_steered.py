@@ -12,6 +12,7 @@ from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import Backing, Flag
 from numamig.backends.simulator.process import SimRegion
 from numamig.errors import JournalError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
@@ -28,7 +29,7 @@ from tests.unit.migrate.test_undo import finish, undo
 def queue_with_job(backend: SimulatorBackend, **asked: object) -> tuple[JobQueue, int]:
     """100 pages a step, to node 1."""
     queue = JobQueue(backend)
-    request = Request(PID, 1, **{"most_calls": None, "batch_pages": 100, **asked})  # type: ignore[arg-type]
+    request = Request(PID, Node(1), **{"most_calls": None, "batch_pages": 100, **asked})  # type: ignore[arg-type]
     return queue, queue.add(plan_request(backend, request))
 
 
@@ -69,7 +70,7 @@ def test_what_was_sent_elsewhere_goes_there_when_it_is_gone_on_with_and_what_mov
     queue.step(number)
     recorder = die(queue, number)
     entry = recorder.journal.job(number)
-    assert (entry.request["target"], entry.planned) == (2, 1000)
+    assert (entry.request["to"], entry.planned) == ({"node": 2}, 1000)
     go_on(backend, recorder, number)
     assert backing.node.tolist() == [1] * 200 + [2] * 800
     undo(backend, recorder, number)
@@ -102,7 +103,7 @@ def test_size_budget_and_rate_are_what_it_is_gone_on_with() -> None:
     plan, record = plan_to_go_on(backend, recorder, recorder.journal.job(number))
     record.unlock()
     asked = plan.request
-    assert (asked.target, asked.batch_pages, asked.budget_ns, asked.rate) == (2, 64, 5_000_000, 200 << 20)
+    assert (asked.to, asked.batch_pages, asked.budget_ns, asked.rate) == (Node(2), 64, 5_000_000, 200 << 20)
 
 
 def test_without_a_journal_nothing_is_changed() -> None:
@@ -120,7 +121,7 @@ def test_without_a_journal_nothing_is_changed() -> None:
             with pytest.raises(JournalError):
                 ask()
     job = queue.snapshot(number)
-    assert (job.request.target, job.batch_pages, job.request.rate, job.state.value) == (1, 100, None, "held")
+    assert (job.request.to, job.batch_pages, job.request.rate, job.state.value) == (Node(1), 100, None, "held")
     queue.step(number)
     assert pages_by_node(backing) == {0: 800, 1: 200}
 

@@ -15,6 +15,7 @@ import pytest
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import Flag
 from numamig.errors import JournalError, UsageError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.locks import WriterLocks
 from numamig.migrate.journal.place import state_directory
@@ -266,7 +267,7 @@ def test_what_moved_is_summed_up_where_it_is_kept(path: Path) -> None:
     busy = dict.fromkeys(range(0, 3000, 7), Flag.ISOLATED)
     (backing,) = add_process(backend, [0] * 3000, flags=busy)
     journal = Journal(path)
-    request = Request(PID, 1, batch_pages=2, most_calls=None, retry=Retry(RetryMode.NEVER))
+    request = Request(PID, Node(1), batch_pages=2, most_calls=None, retry=Retry(RetryMode.NEVER))
     plan = plan_request(backend, request)
     recorder = Recorder(journal, WriterLocks(None), backend)
     record = recorder.begin(plan)
@@ -426,7 +427,7 @@ def batch(journal: Journal, job: int, number: int) -> int:
 
 
 def begun(backend: SimulatorBackend, recorder: Recorder, pid: int = PID) -> Job:
-    plan = plan_request(backend, Request(pid, 1, batch_pages=100, most_calls=None))
+    plan = plan_request(backend, Request(pid, Node(1), batch_pages=100, most_calls=None))
     record = recorder.begin(plan)
     return Job(record.number, backend, plan, record)
 

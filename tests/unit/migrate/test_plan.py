@@ -13,6 +13,7 @@ from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import HUGE_PAGES, Backing, Flag
 from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.errors import RefusedError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan, make_plan, plan_request
 from numamig.migrate.preflight import look
@@ -54,10 +55,10 @@ def absent(plan: Plan, check: str) -> bool:
 def test_room_is_what_is_free_above_the_reserve() -> None:
     backend = machine(1 << 18, 25_600)  # node 1: 100 MiB, of which 5 are kept
     add_process(backend, [0] * (96 * 256))
-    plan = plan_request(backend, Request(PID, 1))
+    plan = plan_request(backend, Request(PID, Node(1)))
     assert found(plan, "room").severity is Severity.WARNING
     assert found(plan, "room").reason == ("node 1 has 100 MiB free, 96 MiB are to move there, and 5.0M are kept free")
-    assert found(plan_request(backend, Request(PID, 1, reserve_bytes=4 * MIB)), "room").severity is Severity.OK
+    assert found(plan_request(backend, Request(PID, Node(1), reserve_bytes=4 * MIB)), "room").severity is Severity.OK
     plan.demand_possible()
 
 
@@ -73,7 +74,7 @@ def test_hugetlb_pages_against_the_pool_of_the_target(free: int, warned: bool) -
     backend = machine()
     backend.machine.nodes[1].pool_total, backend.machine.nodes[1].pool_free = 4, free
     hugetlb_process(backend, 4)
-    plan = plan_request(backend, Request(PID, 1))
+    plan = plan_request(backend, Request(PID, Node(1)))
     assert plan.pages == 4 * HUGE_PAGES
     assert absent(plan, "hugetlb") is not warned
     if warned:
@@ -85,7 +86,7 @@ def test_hugetlb_pages_against_the_pool_of_the_target(free: int, warned: bool) -
 def test_huge_pages_against_unbroken_memory(room: int | None, warned: bool) -> None:
     backend = machine()
     add_process(backend, [0] * (3 * HUGE_PAGES), huge=True)
-    request = Request(PID, 1)
+    request = Request(PID, Node(1))
     seen = look(backend, request)
     told = thp_room(seen.topology, room, request, seen.tally)
     assert [finding.severity for finding in told] == [Severity.WARNING] * warned
@@ -102,14 +103,14 @@ def test_shared_pages_would_stay() -> None:
     backend = machine()
     add_process(backend, [0] * 600, [0] * 200)
     share(backend, 1)
-    plan = plan_request(backend, Request(PID, 1))
+    plan = plan_request(backend, Request(PID, Node(1)))
     assert found(plan, "shared").severity is Severity.WARNING
     assert found(plan, "shared").reason == "25 % of what is to move is mapped by other processes too, and stays"
     assert found(plan, "shared").remedy.startswith("--shared ")
-    assert found(plan_request(backend, Request(PID, 1, shared=True)), "shared").severity is Severity.OK
+    assert found(plan_request(backend, Request(PID, Node(1), shared=True)), "shared").severity is Severity.OK
     assert (
         "nothing of what is to move"
-        in found(plan_request(backend, Request(PID, 1, within=[(START, START + 4096)])), "shared").reason
+        in found(plan_request(backend, Request(PID, Node(1), within=[(START, START + 4096)])), "shared").reason
     )
 
 
@@ -126,7 +127,7 @@ def test_a_sample_holds_its_error(seed: int) -> None:
     backing.sharers[others] += 1
     backend.machine.processes[8] = SimProcess(8, "other", regions=[SimRegion(START, backing)])
     truth = others[backing.node == 0].mean()
-    shared = look(backend, Request(PID, 1)).shared
+    shared = look(backend, Request(PID, Node(1))).shared
     assert shared is not None
     assert abs(shared.share - truth) <= shared.error
     assert 0 < shared.error < 0.03
@@ -141,7 +142,7 @@ def test_a_region_bound_elsewhere_is_an_error() -> None:
         RegionPolicy(regions[1].start, "bind=static:0,2"),
         RegionPolicy(regions[2].start, "bind:0"),
     ]
-    plan = plan_request(backend, Request(PID, 1))
+    plan = plan_request(backend, Request(PID, Node(1)))
     error = found(plan, "policy")
     assert error.severity is Severity.ERROR
     assert f"800K of what is to move are bound away from node 1 by their memory policy: 0x{regions[1].start:x}-" in (
@@ -153,8 +154,8 @@ def test_a_region_bound_elsewhere_is_an_error() -> None:
     with pytest.raises(RefusedError, match="bound away from node 1"):
         plan.demand_possible()
     for allowed in (
-        Request(PID, 2),
-        Request(PID, 1, within=[(regions[0].start, regions[0].end)]),
+        Request(PID, Node(2)),
+        Request(PID, Node(1), within=[(regions[0].start, regions[0].end)]),
     ):
         assert found(plan_request(backend, allowed), "policy").severity is Severity.OK
 
@@ -182,29 +183,29 @@ def test_policies_are_the_last_to_be_asked_for() -> None:
     backend = Policed(machine().machine)
     add_process(backend, [0] * 10, mems_allowed=frozenset({0}))
     add_process(backend, [1] * 10, pid=8)
-    assert absent(plan_request(backend, Request(PID, 1)), "policy")
-    assert absent(plan_request(backend, Request(8, 1)), "policy"), "nothing to move"
+    assert absent(plan_request(backend, Request(PID, Node(1))), "policy")
+    assert absent(plan_request(backend, Request(8, Node(1))), "policy"), "nothing to move"
     assert backend.asked == 0
     add_process(backend, [0] * 10, pid=9)
     backend.machine.process(9).regions[0].backing.resident_pages = (2 << 30) // 4096
-    told = found(plan_request(backend, Request(9, 1)), "policy")
+    told = found(plan_request(backend, Request(9, Node(1))), "policy")
     assert told.severity is Severity.WARNING
     assert "not looked at: for 2.0G" in told.reason
     assert told.remedy.startswith("numamig show 9 --policies")
     assert backend.asked == 0
     backend.machine.process(9).regions[0].backing.resident_pages = (1 << 30) // 4096
-    assert found(plan_request(backend, Request(9, 1)), "policy").severity is Severity.OK
+    assert found(plan_request(backend, Request(9, Node(1))), "policy").severity is Severity.OK
     assert backend.asked == 1
 
 
 def test_pinned_pages() -> None:
     backend = machine()
     add_process(backend, [0] * 100, flags=dict.fromkeys(range(10), Flag.PINNED))
-    told = found(plan_request(backend, Request(PID, 1)), "pinned")
+    told = found(plan_request(backend, Request(PID, Node(1))), "pinned")
     assert told.severity is Severity.WARNING
     assert told.reason == "40K of the process are pinned, up to 10% of what is to move: such pages stay"
     add_process(backend, [0] * 100, pid=8)
-    assert absent(plan_request(backend, Request(8, 1)), "pinned")
+    assert absent(plan_request(backend, Request(8, Node(1))), "pinned")
 
 
 @pytest.mark.parametrize("kernel", ["linux-6.1", "linux-6.12"])
@@ -221,7 +222,7 @@ def test_pinned_pages() -> None:
 def test_a_job_takes_as_long_as_was_estimated(kernel: str, pages: int, huge: bool, asked: dict[str, int]) -> None:
     backend = machine(kernel=kernel)
     add_process(backend, [0] * pages, huge=huge)
-    plan = plan_request(backend, Request(PID, 1, **asked))  # type: ignore[arg-type]
+    plan = plan_request(backend, Request(PID, Node(1), **asked))  # type: ignore[arg-type]
     job = Job(1, backend, plan)
     for _ in run_job(job, backend):
         pass
@@ -232,7 +233,7 @@ def test_a_job_takes_as_long_as_was_estimated(kernel: str, pages: int, huge: boo
 def test_the_estimate_is_told() -> None:
     backend = machine()
     add_process(backend, [0] * 51_200)
-    plan = plan_request(backend, Request(PID, 1, most_calls=10))
+    plan = plan_request(backend, Request(PID, Node(1), most_calls=10))
     told = found(plan, "estimate")
     assert told.severity is Severity.OK
     assert told.reason.startswith("about 9.9 s in 100 calls of 512 pages; the limit of 10 calls a second decides; ")
@@ -245,14 +246,14 @@ def test_the_estimate_is_told() -> None:
 def test_a_budget_below_the_cost_of_one_page_is_told() -> None:
     backend = machine()
     add_process(backend, [0] * 512, huge=True)
-    assert "cannot be held" in found(plan_request(backend, Request(PID, 1, budget_ns=100_000)), "budget").reason
-    assert absent(plan_request(backend, Request(PID, 1, budget_ns=1_000_000)), "budget")
+    assert "cannot be held" in found(plan_request(backend, Request(PID, Node(1), budget_ns=100_000)), "budget").reason
+    assert absent(plan_request(backend, Request(PID, Node(1), budget_ns=1_000_000)), "budget")
 
 
 def test_no_estimate_for_kernels_of_another_kind() -> None:
     backend = machine(kernel="ia64-2004-hold-lock")
     add_process(backend, [0] * 10)
-    plan = plan_request(backend, Request(PID, 1))
+    plan = plan_request(backend, Request(PID, Node(1)))
     assert plan.estimate_ns is None
     assert absent(plan, "estimate")
 
@@ -260,7 +261,7 @@ def test_no_estimate_for_kernels_of_another_kind() -> None:
 def test_a_plan_is_a_function_of_what_was_seen() -> None:
     backend = machine()
     add_process(backend, [0] * 10)
-    request = Request(PID, 1)
+    request = Request(PID, Node(1))
     seen = look(backend, request)
     before = make_plan(seen, request)
     backend.machine.end(PID)

@@ -8,6 +8,7 @@ import pytest
 from numamig.backends.base import MovePagesReturn
 from numamig.backends.simulator.process import Caller
 from numamig.errors import RefusedError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.preflight import check, demand_process, recheck
@@ -31,20 +32,20 @@ def by_check(findings: list[Finding]) -> dict[str, Finding]:
 def test_a_target_outside_of_the_cpuset_is_an_error(allowed: frozenset[int] | None, severity: Severity) -> None:
     backend = machine()
     add_process(backend, [0] * 10, mems_allowed=allowed)
-    _, findings = check(backend, Request(PID, 1))
+    _, findings = check(backend, Request(PID, Node(1)))
     found = by_check(findings)["cpuset"]
     assert found.severity is severity
     if severity is Severity.ERROR:
         assert found.remedy == "move to one of nodes 0,2, or add 1 to cpuset.mems of its control group /"
         with pytest.raises(RefusedError, match="allows nodes 0,2 only"):
-            plan_request(backend, Request(PID, 1)).demand_possible()
+            plan_request(backend, Request(PID, Node(1))).demand_possible()
 
 
 def test_the_error_is_no_more_than_what_the_kernel_says() -> None:
     """A job that is begun in spite of it: the whole call is refused, and nothing moves."""
     backend = machine()
     (backing,) = add_process(backend, [0] * 10, mems_allowed=frozenset({0, 2}))
-    job = Job(1, backend, plan_request(backend, Request(PID, 1)))
+    job = Job(1, backend, plan_request(backend, Request(PID, Node(1))))
     for _ in run_job(job, backend):
         pass
     assert job.snapshot().outcomes[Outcome.REFUSED] == job.snapshot().chosen == 10
@@ -85,22 +86,22 @@ INIT = Process(1, 0, "init", "root")
     ],
 )
 def test_critical_processes_need_a_flag(hazards: Hazards, words: str) -> None:
-    (found,) = critical(INIT, hazards, Request(1, 0))
+    (found,) = critical(INIT, hazards, Request(1, Node(0)))
     assert (found.check, found.severity) == ("critical", Severity.ERROR)
     assert words in found.reason
     assert "--critical" in found.remedy
-    (accepted,) = critical(INIT, hazards, Request(1, 0, critical=True))
+    (accepted,) = critical(INIT, hazards, Request(1, Node(0), critical=True))
     assert (accepted.severity, accepted.reason) == (Severity.WARNING, found.reason)
 
 
 def test_every_reason_is_told() -> None:
     hazards = Hazards(init=True, ancestor=True, realtime_threads=1, kvm_guest=True, devices=("/dev/vfio/1",))
-    assert len(critical(INIT, hazards, Request(1, 0))) == 5
+    assert len(critical(INIT, hazards, Request(1, Node(0)))) == 5
 
 
 def test_what_is_no_danger_to_the_process_is_not_critical() -> None:
     hazards = Hazards(pinned_bytes=1 << 30, isolated_cpus=(2,))
-    assert [found.severity for found in critical(INIT, hazards, Request(1, 0))] == [Severity.OK]
+    assert [found.severity for found in critical(INIT, hazards, Request(1, Node(0)))] == [Severity.OK]
 
 
 def test_isolated_cpus_are_named() -> None:
@@ -114,9 +115,9 @@ def test_init_is_refused_unless_it_is_asked_for() -> None:
     backend = machine()
     add_process(backend, [0] * 10, pid=1)
     with pytest.raises(RefusedError, match="pid 1") as refused:
-        plan_request(backend, Request(1, 1)).demand_possible()
+        plan_request(backend, Request(1, Node(1))).demand_possible()
     assert "--critical" in str(refused.value.hint)
-    plan = plan_request(backend, Request(1, 1, critical=True))
+    plan = plan_request(backend, Request(1, Node(1), critical=True))
     plan.demand_possible()
     assert [finding.check for finding in plan.warnings] == ["critical"]
 
@@ -125,7 +126,7 @@ def test_a_second_look_says_what_changed() -> None:
     """Between two steps: nothing raises, and what has become worse is an error."""
     backend = machine()
     add_process(backend, [0] * 10)
-    request = Request(PID, 1)
+    request = Request(PID, Node(1))
     assert [f.severity for f in recheck(backend, request)] == [Severity.OK] * 4
     assert set(by_check(recheck(backend, request))) == {"rights", "cpuset", "critical", "room"}
     backend.machine.balancing = 1
@@ -142,7 +143,7 @@ def test_a_second_look_says_what_changed() -> None:
 def test_a_second_look_meets_lost_rights() -> None:
     backend = machine(caller=Caller("ada", sys_ptrace=False))
     add_process(backend, [0], user="bob")
-    (found,) = recheck(backend, Request(PID, 1))
+    (found,) = recheck(backend, Request(PID, Node(1)))
     assert (found.check, found.severity) == ("rights", Severity.ERROR)
     assert "CAP_SYS_PTRACE" in found.remedy
 
@@ -153,10 +154,10 @@ def test_a_second_look_meets_lost_rights() -> None:
 def test_a_second_look_at_the_room(wanted: int | None, severity: Severity) -> None:
     backend = machine(1 << 18, 25_600)  # node 1: 100 MiB, of which 5 are kept
     add_process(backend, [0])
-    assert by_check(recheck(backend, Request(PID, 1), wanted))["room"].severity is severity
+    assert by_check(recheck(backend, Request(PID, Node(1)), wanted))["room"].severity is severity
 
 
 def test_a_full_target_has_no_room_for_one_page() -> None:
     backend = machine(1 << 18, 25_600)
     add_process(backend, [0], [1] * 24_400)
-    assert by_check(recheck(backend, Request(PID, 1)))["room"].severity is Severity.WARNING
+    assert by_check(recheck(backend, Request(PID, Node(1))))["room"].severity is Severity.WARNING

@@ -11,6 +11,7 @@ from numamig.backends.base import Hold, MovePagesReturn
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.errors import TargetGone, UsageError
 from numamig.migrate import moved
+from numamig.migrate.destination import Node
 from numamig.migrate.plan import plan_request
 from numamig.migrate.queue import JobQueue
 from numamig.migrate.request import Request
@@ -23,7 +24,7 @@ PAGE = 4096
 
 
 def request(pid: int = PID, target: int = 1, **asked: object) -> Request:
-    return Request(pid, target, **{"most_calls": None, "batch_pages": 100, **asked})  # type: ignore[arg-type]
+    return Request(pid, Node(target), **{"most_calls": None, "batch_pages": 100, **asked})  # type: ignore[arg-type]
 
 
 def add(queue: JobQueue, backend: SimulatorBackend, pid: int = PID, target: int = 1, **asked: object) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from numamig.migrate.destination import Node
 from numamig.migrate.request import Request
 from numamig.migrate.reserve import reserve_bytes
 from numamig.model.topology import Watermarks
@@ -22,9 +23,9 @@ MARKS = Watermarks(4 * MIB, 5 * MIB, 6 * MIB)
     ],
 )
 def test_the_high_watermark_and_a_twentieth(total: int, watermarks: Watermarks | None, kept: int) -> None:
-    assert reserve_bytes(Request(1, 0), total, watermarks) == kept
+    assert reserve_bytes(Request(1, Node(0)), total, watermarks) == kept
 
 
 @pytest.mark.parametrize("asked", [0, 7, 1 << 40])
 def test_only_what_is_asked_for_replaces_it(asked: int) -> None:
-    assert reserve_bytes(Request(1, 0, reserve_bytes=asked), 100 << 30, MARKS) == asked
+    assert reserve_bytes(Request(1, Node(0), reserve_bytes=asked), 100 << 30, MARKS) == asked

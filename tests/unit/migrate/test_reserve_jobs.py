@@ -8,6 +8,7 @@ import pytest
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import HUGE_PAGES, Backing, Flag
 from numamig.backends.simulator.process import SimProcess, SimRegion
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import Plan, plan_request
@@ -65,7 +66,7 @@ def test_an_undo_leaves_every_node_its_reserve(reserve: int | None) -> None:
     backend = machine()
     (backing,) = add_process(backend, [0, 2, 0, 2, 0] * 200)
     recorder = Recorder.open(backend)
-    request = Request(PID, 1, batch_pages=50, most_calls=None, reserve_bytes=reserve)
+    request = Request(PID, Node(1), batch_pages=50, most_calls=None, reserve_bytes=reserve)
     number = move(backend, recorder, request).number
     fill(backend, 2, kept + 150)
     back = undo(backend, recorder, number)
@@ -81,7 +82,7 @@ def test_of_another_node_only_what_goes_there_is_taken() -> None:
     backend = machine()
     (backing,) = add_process(backend, [2] * 400 + [0] * 600)
     recorder = Recorder.open(backend)
-    number = move(backend, recorder, Request(PID, 1, batch_pages=50)).number
+    number = move(backend, recorder, Request(PID, Node(1), batch_pages=50)).number
     fill(backend, 0, KEPT + 600)
     fill(backend, 2, KEPT + 400, pid=901)
     assert counts(undo(backend, recorder, number)) == {"moved": 1000}
@@ -93,7 +94,7 @@ def test_a_batch_of_which_nothing_fits_ends_an_undo_and_names_the_node() -> None
     backend = machine()
     (backing,) = add_process(backend, [0] * 600 + [2] * 400)
     recorder = Recorder.open(backend)
-    number = move(backend, recorder, Request(PID, 1, batch_pages=100)).number
+    number = move(backend, recorder, Request(PID, Node(1), batch_pages=100)).number
     fill(backend, 2, KEPT + 150)
     back = undo(backend, recorder, number)
     assert (back.state, back.reason) == (JobState.STOPPED, "node 2 is down to its reserve")
@@ -105,7 +106,7 @@ def test_where_an_undo_finds_little_room_or_may_not_go_is_told_before() -> None:
     backend = machine()
     add_process(backend, [0] * 1024 + [2] * 512)
     recorder = Recorder.open(backend)
-    number = move(backend, recorder, Request(PID, 1)).number
+    number = move(backend, recorder, Request(PID, Node(1))).number
     plan, _ = plan_back(backend, recorder, number)
     assert {finding.check for finding in plan.findings} >= {"room", "cpuset"}
     assert not plan.warnings and not plan.errors
@@ -130,7 +131,7 @@ def test_pages_of_pools_need_no_free_memory() -> None:
     backend.machine.process(PID).regions.append(region)
     fill(backend, 1, KEPT + 100)
     recorder = Recorder.open(backend)
-    job = move(backend, recorder, Request(PID, 1))
+    job = move(backend, recorder, Request(PID, Node(1)))
     assert job.state is JobState.DONE
     assert counts(job) == {"moved": 4 * HUGE_PAGES + 100, "no_room": 200}
     assert (pages_by_node(pooled), pages_by_node(ordinary)) == ({1: 4 * HUGE_PAGES}, {0: 200, 1: 100})
@@ -144,7 +145,7 @@ def test_a_batch_without_room_is_told_from_what_had_no_turn() -> None:
     backend = machine()
     (backing,) = add_process(backend, [0] * 1000)
     fill(backend, 1, KEPT + 250)
-    job = move(backend, Recorder.open(backend), Request(PID, 1, batch_pages=100))
+    job = move(backend, Recorder.open(backend), Request(PID, Node(1), batch_pages=100))
     assert (job.state, job.reason) == (JobState.STOPPED, "node 1 is down to its reserve")
     assert counts(job) == {"moved": 250, "no_room": 100, "not_tried": 650}
     assert pages_by_node(backing) == {0: 750, 1: 250}
@@ -154,6 +155,6 @@ def test_a_huge_page_that_is_larger_than_a_batch_leaves_the_reserve_too() -> Non
     backend = machine()
     (backing,) = add_process(backend, [0] * 1024, huge=True)
     fill(backend, 1, KEPT + 700)
-    job = move(backend, Recorder.open(backend), Request(PID, 1, batch_pages=100))
+    job = move(backend, Recorder.open(backend), Request(PID, Node(1), batch_pages=100))
     assert counts(job) == {"moved": 512, "no_room": 512}
     assert pages_by_node(backing) == {0: 512, 1: 512}

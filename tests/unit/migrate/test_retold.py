@@ -7,7 +7,9 @@ import pytest
 
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import Flag
-from numamig.migrate.chooser import ChoosesFor, choose_by_plan
+from numamig.migrate.choose import choose_by_plan
+from numamig.migrate.chooser import ChoosesFor
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.ledger import UNKNOWN_REGION, LedgerRow
@@ -32,7 +34,7 @@ def run(backend: SimulatorBackend, recorder: Recorder, plan: Plan, chooses: Choo
 
 
 def request(**more: object) -> Request:
-    return Request(PID, 1, batch_pages=100, most_calls=None, **more)  # type: ignore[arg-type]
+    return Request(PID, Node(1), batch_pages=100, most_calls=None, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("retry", [ONCE, AGAIN], ids=["one pass", "three passes"])
@@ -150,7 +152,7 @@ def test_a_job_of_many_batches_is_read_some_at_a_time() -> None:
     backend = machine()
     add_process(backend, [0] * 3000)
     recorder = Recorder.open(backend)
-    job = run(backend, recorder, plan_request(backend, Request(PID, 1, batch_pages=1, most_calls=None)))
+    job = run(backend, recorder, plan_request(backend, Request(PID, Node(1), batch_pages=1, most_calls=None)))
     entry = recorder.journal.job(job.number)
     assert [step.number for step in steps(recorder.journal, entry)] == list(range(1, 3001))
     assert retell(recorder.journal, entry).rows == job.ledger()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from numamig.migrate.destination import Node
 from numamig.migrate.preflight.tally import SAMPLE, Tally, count_chosen
 from numamig.migrate.request import Request
 from numamig.migrate.select import select_regions
@@ -41,7 +42,7 @@ def region(first: int, pages: int, kind: RegionKind = RegionKind.ANON, page_size
 
 def tally(runs: Runs, *regions: Region, request: Request | None = None) -> Tally:
     selected = [(each, each.start, each.end) for each in regions]
-    return count_chosen(runs, request or Request(1, 1), selected, PAGE)  # type: ignore[arg-type]
+    return count_chosen(runs, request or Request(1, Node(1)), selected, PAGE)  # type: ignore[arg-type]
 
 
 def test_a_run_goes_on_from_one_region_into_the_next() -> None:
@@ -55,7 +56,7 @@ def test_pages_on_the_target_and_on_other_nodes_are_not_wanted() -> None:
     every = tally(runs, region(0, 20))
     assert every.bytes_by_node == {0: 10 * PAGE, 1: 5 * PAGE, 2: 2 * PAGE, -1: 3 * PAGE}
     assert (every.wanted_bytes, every.bytes_by_range.tolist()) == (15 * PAGE, [15 * PAGE])
-    some = tally(runs, region(0, 20), request=Request(1, 1, sources=(2,)))
+    some = tally(runs, region(0, 20), request=Request(1, Node(1), sources=(2,)))
     assert (some.wanted_bytes, some.folios) == (2 * PAGE, {PAGE: 2})
     assert some.sample.tolist() == [15 * PAGE, 16 * PAGE]
 
@@ -92,7 +93,7 @@ def test_on_a_machine() -> None:
     backend = machine()
     layout = np.random.default_rng(1).integers(0, 3, 5000).astype(np.uint8)
     add_process(backend, layout, [2] * 77)
-    request = Request(PID, 1, sources=(2,))
+    request = Request(PID, Node(1), sources=(2,))
     found = count_chosen(backend, request, select_regions(backend.regions(PID), request), PAGE)
     assert found.bytes_by_range.tolist() == [int((layout == 2).sum()) * PAGE, 77 * PAGE]
     assert found.wanted_bytes == sum(found.bytes_by_range.tolist())

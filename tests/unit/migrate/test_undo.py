@@ -11,6 +11,7 @@ from numamig.backends.base import MovePagesReturn
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import ABSENT, Flag
 from numamig.errors import RefusedError, TargetGone, UsageError
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import Recorder
 from numamig.migrate.plan import plan_request
@@ -25,7 +26,7 @@ PAGE = 4096
 
 
 def new_job(backend: SimulatorBackend, recorder: Recorder, target: int = 1, **asked: object) -> Job:
-    plan = plan_request(backend, Request(PID, target, **{"most_calls": None, **asked}))  # type: ignore[arg-type]
+    plan = plan_request(backend, Request(PID, Node(target), **{"most_calls": None, **asked}))  # type: ignore[arg-type]
     record = recorder.begin(plan)
     return Job(record.number, backend, plan, record)
 

@@ -20,6 +20,7 @@ from numamig.backends.simulator.memory import Backing, Flag
 from numamig.backends.simulator.scenario import load_machine
 from numamig.backends.simulator.workload import Workload, WorkloadPlan
 from numamig.errors import TargetGone
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -109,7 +110,7 @@ def test_verify_counts_as_page_tables_do(gaps: list[tuple[int, int, int]], data:
 def test_after_a_job_all_is_where_the_job_says() -> None:
     backend = machine()
     add_process(backend, [0] * 5000 + [2] * 100, flags=dict.fromkeys(range(70), Flag.PINNED))
-    job = Job(1, backend, plan_request(backend, Request(PID, 1, sources=(0,))))
+    job = Job(1, backend, plan_request(backend, Request(PID, Node(1), sources=(0,))))
     list(run_job(job, backend))
     assert counted(backend, part(0, 5000, 1)).elsewhere == {0: 70}
 
@@ -368,7 +369,7 @@ def test_a_shipped_machine_on_which_balancing_takes_a_job_back(tmp_path: Path) -
     scenario.write_text(find_scenario("two-sockets").read_text() + "\nactors: [{kind: balancing}]\n")
     backend = SimulatorBackend(load_machine(scenario))
     redis = 2044
-    job = Job(1, backend, plan_request(backend, Request(redis, 1, batch_pages=1 << 16)))
+    job = Job(1, backend, plan_request(backend, Request(redis, Node(1), batch_pages=1 << 16)))
     list(run_job(job, backend))
     expected = [(region.start, region.end, 1) for region in backend.regions(redis)]
     watched = Watch(backend, backend.process(redis), expected)

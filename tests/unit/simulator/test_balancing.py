@@ -14,6 +14,7 @@ from numamig.backends.simulator.actors.scanrate import FaultTally, ScanRate, Sca
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import HUGE_PAGES, Backing, Flag
 from numamig.backends.simulator.workload import Workload, WorkloadPlan
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -110,7 +111,7 @@ def test_what_a_job_moves_away_comes_back(kernel: str) -> None:
     wait(backend, 1.001)
     marked = hinted(backing)
     assert marked > 15_000
-    job = Job(1, backend, plan_request(backend, Request(PID, 2)))
+    job = Job(1, backend, plan_request(backend, Request(PID, Node(2))))
     list(run_job(job, backend))
     done = job.snapshot()
     # Whether hidden on 6.1 or not: its marks are cleared, and every page is accounted for.

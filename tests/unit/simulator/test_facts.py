@@ -9,6 +9,7 @@ import pytest
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.scenario import load_machine
 from numamig.errors import RefusedError
+from numamig.migrate.destination import Node
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.model.finding import Severity
@@ -51,7 +52,7 @@ def test_policies_are_told_as_numa_maps_writes_them(bound: SimulatorBackend) -> 
 
 
 def test_preflight_refuses_to_move_what_is_bound_elsewhere(bound: SimulatorBackend) -> None:
-    to_1, to_2 = plan_request(bound, Request(10, 1)), plan_request(bound, Request(10, 2, sources=(0,)))
+    to_1, to_2 = plan_request(bound, Request(10, Node(1))), plan_request(bound, Request(10, Node(2), sources=(0,)))
     (found,) = [finding for finding in to_1.findings if finding.check == "policy"]
     assert found.severity is Severity.ERROR
     assert found.reason.startswith("4.0M of what is to move are bound away from node 1") and "bind:0,2" in found.reason

@@ -7,6 +7,7 @@ import pytest
 
 from numamig.backends.simulator.actors.second_tool import SecondTool
 from numamig.migrate.breaker import Limits
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -43,7 +44,10 @@ def test_a_job_accounts_truly_for_pages_that_somebody_else_moves(kernel: str, to
     tool = SecondTool(PID, to, at_ns=2 * MS, every_ns=1 * MS, pages=700)
     tool.start(backend.machine)
     job = Job(
-        1, backend, plan_request(backend, Request(PID, 1, sources=(0,), most_calls=None)), limits=Limits(bounced=None)
+        1,
+        backend,
+        plan_request(backend, Request(PID, Node(1), sources=(0,), most_calls=None)),
+        limits=Limits(bounced=None),
     )
     list(run_job(job, backend))
     done = job.snapshot()

@@ -10,6 +10,7 @@ from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import Backing, SimNode
 from numamig.backends.simulator.workload import Workload, WorkloadPlan
+from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
@@ -58,7 +59,7 @@ def test_moving_pages_to_it_pays_off_and_away_from_it_does_not() -> None:
     for to in (None, 1, 2):
         backend, workload, _ = at_work([0] * PAGES, work)
         if to is not None:
-            run(backend, Request(PID, to))
+            run(backend, Request(PID, Node(to)))
         backend.clock.sleep_ns(10 * SECOND)
         done = workload.figures()
         assert done.finished_ns is not None
