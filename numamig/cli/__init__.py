@@ -23,6 +23,7 @@ _COMMANDS = {
     "show": "One process: threads, memory, cpuset, and what you may do to it.",
     "map": "Where a process's memory is: regions by node.",
     "move": "Move pages of a process to another node.",
+    "drain": "Empty a node: who owns its memory, what moved, what remains and why.",
     "plan": "What a profile would do, and what will stop it.",
     "jobs": "What was moved, by whom, and what is unfinished.",
     "undo": "Put the pages of a job back where they were.",
