@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numamig.backends.base import MPOL_MF_MOVE, Capabilities, FolioCost, MovePagesCall, MovePagesReturn
-from numamig.backends.simulator import calls, facts, foresight
+from numamig.backends.simulator import calls, facts, foresight, heat
 from numamig.backends.simulator.folios import mapped_huge_between
 from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, Flag, all_are
@@ -72,6 +72,7 @@ class SimulatorBackend:
             move_others=caller.sys_ptrace,
             move_shared=caller.sys_nice,
             see_pfn=caller.sys_admin,
+            heat=caller.sys_admin,
             missing=facts.missing(caller),
         )
 
@@ -183,6 +184,14 @@ class SimulatorBackend:
     def shared_pages(self, pid: int, addresses: NDArray[np.uint64]) -> NDArray[np.int8]:
         with self.machine.lock:
             return foresight.shared_pages(self.machine, self._looked_at(pid), addresses)
+
+    def heat(self, pid: int, start: NDArray[np.uint64], end: NDArray[np.uint64]) -> NDArray[np.float32]:
+        """As it is now, and in no time: nothing is watched for it."""
+        with self.machine.lock:
+            process = self._looked_at(pid)
+            if not self.machine.caller.sys_admin:
+                raise RefusedError(facts.NO_HEAT, hint="in the scenario: `caller: {sys_admin: true}`", pid=pid)
+            return heat.heat(self.machine, process, start, end)
 
     def folio_cost(self, pid: int, folio_bytes: int) -> FolioCost | None:
         with self.machine.lock:

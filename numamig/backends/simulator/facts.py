@@ -7,7 +7,7 @@ from numamig.backends.simulator.process import Caller, SimProcess
 from numamig.model.finding import Finding, Severity
 from numamig.model.process import Process, ProcessFacts, RegionPolicy
 
-__all__ = ["diagnose", "missing", "policies", "process_facts", "seen"]
+__all__ = ["NO_HEAT", "diagnose", "missing", "policies", "process_facts", "seen"]
 
 _ABILITIES = (
     ("move_shared", "sys_nice", "no CAP_SYS_NICE: pages that other processes map stay"),
@@ -15,7 +15,8 @@ _ABILITIES = (
     ("see_pfn", "sys_admin", "no CAP_SYS_ADMIN: placement is asked page by page"),
 )
 """What a right gives, the right as a scenario's ``caller`` has it, and what it means not to have it."""
-_NO_HEAT = "the simulated kernel does not track access"
+NO_HEAT = "no CAP_SYS_ADMIN: which pages are in use is not told"
+_HEAT = "which pages are in use is told by how often the workloads of a process touch them"
 
 
 def seen(machine: Machine, process: SimProcess) -> Process:
@@ -68,7 +69,7 @@ def policies(process: SimProcess) -> list[RegionPolicy]:
 def missing(caller: Caller) -> dict[str, str]:
     """Abilities that a caller has not, and why: for ``Capabilities``."""
     lacking = {ability: why for ability, right, why in _ABILITIES if not getattr(caller, right)}
-    return lacking | {"heat": _NO_HEAT}
+    return lacking if caller.sys_admin else lacking | {"heat": NO_HEAT}
 
 
 def diagnose(machine: Machine) -> list[Finding]:
@@ -78,4 +79,4 @@ def diagnose(machine: Machine) -> list[Finding]:
         if not getattr(machine.caller, right):
             remedy = f"in the scenario: `caller: {{{right}: true}}`"
             found.append(Finding(ability, Severity.WARNING, why, remedy))
-    return [*found, Finding("heat", Severity.OK, _NO_HEAT)]
+    return [*found, Finding("heat", Severity.OK, _HEAT if machine.caller.sys_admin else NO_HEAT)]
