@@ -6,16 +6,19 @@ import importlib
 import io
 import os
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from numamig import __version__
+from numamig.cli.help import HELP_OPTIONS, TeachingGroup
 from numamig.cli.options import Shared, machine_options, pace_option
+from numamig.cli.suggest import complete_values
 from numamig.errors import ExitCode, NumamigError, TargetGone
 from numamig.text import plain
 
-__all__ = ["cli", "main"]
+__all__ = ["ASKED", "cli", "main"]
 
 _COMMANDS = {
     "nodes": "Nodes: CPUs, memory, tiers, distances.",
@@ -31,14 +34,30 @@ _COMMANDS = {
     "watch": "Whether the pages of a job stay where it put them.",
     "replay": "Run a YAML profile.",
     "doctor": "What this kernel and these rights allow.",
+    "completion": "The script that completes words for your shell.",
 }
+_PURPOSES = {
+    "Look": ("nodes", "ps", "show", "map"),
+    "Move": ("move", "drain", "jobs", "undo", "resume", "watch"),
+    "Profiles": ("replay", "plan", "rehearse", "record", "schema"),
+    "This machine and others": ("doctor", "lab", "completion"),
+}
+"""What commands are for, in the order in which help lists them."""
 
 
-class _LazyGroup(click.Group):
+ASKED = "_NUMAMIG_COMPLETE"
+"""In the environment when a shell asks for completions."""
+
+
+class _LazyGroup(TeachingGroup):
     """Knows its commands by name and one line each; loads a module only to run or explain its command."""
 
+    headings: ClassVar = {
+        purpose: {name: _COMMANDS[name] for name in names if name in _COMMANDS} for purpose, names in _PURPOSES.items()
+    }
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return [name for commands in self.headings.values() for name in commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
@@ -46,16 +65,24 @@ class _LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"numamig.cli.{cmd_name}").command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=_COMMANDS[name])
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code.value), code.meaning) for code in ExitCode])
 
 
 @click.group(
     cls=_LazyGroup,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Examples:\n\n  numamig ps\n\n  numamig move 4711 --from 0 --to 1\n\n  numamig --backend simulator",
+    context_settings={"help_option_names": HELP_OPTIONS},
 )
 @machine_options
 @click.option("--ascii", "ascii_only", is_flag=True, help="Console without any character beyond ASCII.")
@@ -72,8 +99,17 @@ def cli(
 ) -> None:
     """See where the memory of processes lives on a NUMA machine, and move it.
 
+    \b
+    Examples:
+      numamig
+      numamig --backend simulator
+      numamig ps --sort remote
+      numamig move 4711 --from 0 --to 1 --dry-run
+      numamig move 4711 --from 0 --to 1
+      numamig undo
+
     Without a command it opens the console: on this machine if it has several memory nodes, else on a simulated one.
-    Commands act on this machine unless told otherwise. All of them take --json.
+    Commands act on this machine unless told otherwise. All of them take --json; numamig COMMAND --help has examples.
     """
     ctx.obj = Shared(backend, scenario, speed, machine)
     if ctx.invoked_subcommand is None:
@@ -82,9 +118,16 @@ def cli(
         ctx.exit(open_console(ctx.obj, ascii_only=ascii_only))
 
 
+complete_values(cli)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run, and leave with one of ``ExitCode``."""
     _mend_streams()
+    if ASKED in os.environ:
+        from numamig.cli.completion import speak_to_shells
+
+        speak_to_shells()
     sys.exit(_run(arguments))
 
 
@@ -119,6 +162,8 @@ def _run(arguments: list[str] | None) -> int:
     except Exception as error:
         if os.environ.get("NUMAMIG_DEBUG"):
             raise
+        if ASKED in os.environ:
+            return ExitCode.INTERNAL  # a line of words is no place for complaints
         return _complain(
             f"internal error: {type(error).__name__}: {error}", "NUMAMIG_DEBUG=1 shows where", ExitCode.INTERNAL
         )

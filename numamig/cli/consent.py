@@ -6,14 +6,16 @@ import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from numamig.cli.narrate import introduce, print_plan
 from numamig.cli.options import print_json
 from numamig.errors import ExitCode, RefusedError, UsageError
-from numamig.migrate.plan import Plan
+
+if TYPE_CHECKING:
+    from numamig.migrate.plan import Plan
 
 __all__ = ["Consent", "consent_options"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from numamig.backends.base import Diagnosing
 from numamig.cli.narrate import finding_line
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
@@ -18,8 +17,16 @@ __all__ = ["command"]
 def command(shared: Shared, as_json: bool) -> int:
     """What this kernel, these rights and this container allow, by trying it out.
 
+    \b
+    Examples:
+      numamig doctor
+      sudo numamig doctor
+      numamig doctor --json
+
     Exit code: 0, or 3 where pages cannot be moved at all.
     """
+    from numamig.backends.base import Diagnosing
+
     backend = shared.open()
     findings = backend.diagnose() if isinstance(backend, Diagnosing) else []
     capabilities = backend.capabilities

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +13,10 @@ from numamig.cli.options import command as numamig_command
 from numamig.cli.table import print_table
 from numamig.model.nodeset import format_nodeset
 from numamig.model.topology import HugePool, Node, NodeCounters, Switches, Topology
-from numamig.observe.rates import Rates, rates_between
 from numamig.units import format_bytes, format_duration, format_percent, format_rate, parse_duration
+
+if TYPE_CHECKING:
+    from numamig.observe.rates import Rates
 
 __all__ = ["command"]
 
@@ -25,12 +28,24 @@ _UNKNOWN = "-"
 @numamig_command("nodes")
 @click.option("--interval", metavar="TIME", help="Look again after so long: what was counted between, per second: 1s.")
 def command(shared: Shared, interval: str | None, as_json: bool) -> None:
-    """Nodes of the machine: CPUs, memory and what is kept back of it, tiers, speed, and the distances between them."""
+    """Nodes of the machine: CPUs, memory and what is kept back of it, tiers, speed, and the distances between them.
+
+    \b
+    Examples:
+      numamig nodes
+      numamig nodes --interval 1s
+      numamig nodes --json
+      numamig --scenario dram-cxl nodes
+
+    Used is what is not free: the page cache is in it. A tier with a smaller number is faster.
+    """
     pause_ns = parse_duration(interval) if interval is not None else None
     backend = shared.open()
     topology, counters = backend.topology(), backend.node_counters()
     rates = None
     if pause_ns is not None:
+        from numamig.observe.rates import rates_between
+
         before = counters
         backend.clock.sleep_ns(pause_ns)
         counters = backend.node_counters()

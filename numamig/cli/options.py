@@ -1,10 +1,11 @@
-"""Options that every command has, before or after its name, and how output is printed."""
+"""Options that every command has, before or after its name: which machine, and how output is printed."""
 
 from __future__ import annotations
 
 import functools
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from numamig.cli.help import HELP_OPTIONS, TeachingCommand
+from numamig.cli.suggest import complete_values
 from numamig.errors import UsageError
 from numamig.units import parse_speed
 
@@ -66,14 +69,30 @@ class Shared:
 
 
 def machine_options(function: _Function) -> _Function:
-    """``--backend``, ``--scenario`` and ``--machine``."""
+    """``--backend``, ``--scenario``, ``--machine`` and ``--color``."""
+    decorated = click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        expose_value=False,
+        is_eager=True,
+        callback=_set_color,
+        help="Colour; auto: on a terminal, unless NO_COLOR is set.  [default: auto]",
+    )(function)
     decorated = click.option(
         "--machine", metavar="FILE", help="Keep the simulated machine in this file, for the next command."
-    )(function)
+    )(decorated)
     decorated = click.option(
         "--scenario", metavar="FILE", help="Machine to simulate: a file, or the name of a shipped one."
     )(decorated)
     return click.option("--backend", metavar="NAME", help="linux (this machine), simulator, or auto.")(decorated)
+
+
+def _set_color(ctx: click.Context, _option: click.Parameter, said: str | None) -> None:
+    """What is said after the command goes before what was said before it. Source: no-color.org."""
+    if said is None and (ctx.color is not None or ctx.parent is not None):
+        return
+    plainly = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    ctx.color = {"always": True, "never": False}.get(said or "auto", False if plainly else None)
 
 
 class _Speed(click.ParamType[float]):
@@ -115,7 +134,13 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
             return function(shared, **arguments)
 
         with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(call)
-        return click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(machine_options(with_json))
+        made = click.command(name, cls=TeachingCommand, context_settings={"help_option_names": HELP_OPTIONS})
+        finished: click.Command = made(machine_options(with_json))
+        for param in finished.params:
+            if isinstance(param, click.Option) and isinstance(param.type, click.IntRange):
+                param.metavar = param.metavar or "N"
+        complete_values(finished)
+        return finished
 
     return decorate
 

@@ -10,9 +10,6 @@ from numamig.cli.consent import Consent, consent_options
 from numamig.cli.options import Shared, pace_option
 from numamig.cli.options import command as numamig_command
 from numamig.cli.pacing import Pacing, pacing_options
-from numamig.cli.running import recording, run_and_tell
-from numamig.migrate.request import Request
-from numamig.migrate.resume import plan_to_go_on
 
 __all__ = ["command"]
 
@@ -34,6 +31,10 @@ def command(shared: Shared, job: int, speed: float | None, pacing: Pacing, conse
     What had moved is in the journal already; what is still to move is chosen from the pages as they are now.
     Exit code: as of numamig move.
     """
+    from numamig.cli.running import recording, run_and_tell
+    from numamig.migrate.request import Request
+    from numamig.migrate.resume import plan_to_go_on
+
     backend = shared.paced(speed).open()
     with recording(backend) as recorder:
         entry = recorder.journal.job(job)

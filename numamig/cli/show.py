@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from numamig.backends.base import Backend, TellsPolicies, TellsProcessFacts
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
-from numamig.cli.table import print_table
+from numamig.cli.table import bytes_as_dict, print_table
 from numamig.errors import RefusedError
 from numamig.model.nodeset import format_nodeset
-from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Process, ProcessFacts, Region, RegionPolicy
-from numamig.observe.placement import Placement, placement_of_process
 from numamig.text import plain
 from numamig.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from numamig.backends.base import Backend
+    from numamig.observe.placement import Placement
 
 __all__ = ["command", "policy_of"]
 
@@ -27,7 +29,18 @@ _TICK_NS = 10_000_000  # USER_HZ is 100 on every Linux that anybody runs
 @click.argument("pid", type=click.IntRange(min=1))
 @click.option("--policies", is_flag=True, help="Also the NUMA policy of each region: the kernel walks all page tables.")
 def command(shared: Shared, pid: int, policies: bool, as_json: bool) -> None:
-    """One process: who it is, where it runs, where its memory is, and what you may do to it."""
+    """One process: who it is, where it runs, where its memory is, and what you may do to it.
+
+    \b
+    Examples:
+      numamig show 4711
+      numamig show 4711 --policies
+      numamig show 4711 --json
+
+    Where you may not move its pages, it says what that takes.
+    """
+    from numamig.backends.base import TellsProcessFacts
+
     backend = shared.open()
     if not isinstance(backend, TellsProcessFacts):
         raise RefusedError(f"the backend {backend.name} knows no more of a process", hint="numamig ps lists them all")
@@ -54,6 +67,8 @@ def policy_of(region: Region, policies: Sequence[RegionPolicy]) -> str | None:
 
 
 def _policies(backend: Backend, pid: int) -> list[tuple[Region, str | None]]:
+    from numamig.backends.base import TellsPolicies
+
     if not isinstance(backend, TellsPolicies):
         raise RefusedError(f"the backend {backend.name} knows no policies", hint="leave out --policies")
     told = backend.policies(pid)
@@ -64,6 +79,8 @@ def _placement(backend: Backend, facts: ProcessFacts) -> Placement | None:
     """None where there is nothing to see, or we may not."""
     if not facts.may_look:
         return None
+    from numamig.observe.placement import placement_of_process
+
     try:
         return placement_of_process(backend, facts.process, backend.topology().page_size)
     except RefusedError:
@@ -86,10 +103,7 @@ def _as_dict(
         "threads": process.threads,
         "threads_by_node": {str(node): count for node, count in sorted(facts.threads_by_node.items())},
         "resident_bytes": process.resident_bytes,
-        "bytes_by_node": None
-        if by_node is None
-        else {str(n): b for n, b in sorted(by_node.items()) if n != UNKNOWN_NODE},
-        "unknown_bytes": 0 if by_node is None else by_node.get(UNKNOWN_NODE, 0),
+        **bytes_as_dict(by_node),
         "estimated": placement is not None and placement.estimated,
         "error": 0.0 if placement is None else round(placement.error, 4),
         "mems_allowed": None if facts.mems_allowed is None else list(facts.mems_allowed),
@@ -144,7 +158,7 @@ def _memory(process: Process, placement: Placement | None) -> str:
         return f"{resident}, on nodes that you may not see" if process.resident_bytes else "none"
     mark = "~" if placement.estimated else ""
     where = ", ".join(
-        f"{mark}{format_bytes(count)} on {'a node not known' if node == UNKNOWN_NODE else f'node {node}'}"
+        f"{mark}{format_bytes(count)} on {'a node not known' if node < 0 else f'node {node}'}"
         for node, count in sorted(placement.bytes_by_node.items())
     )
     how = f"estimated, ±{placement.error:.0%}" if placement.estimated else "counted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,11 +11,10 @@ from numamig.cli.consent import Consent, consent_options
 from numamig.cli.options import Shared, pace_option
 from numamig.cli.options import command as numamig_command
 from numamig.cli.pacing import Pacing, pacing_options
-from numamig.cli.running import recording, run_and_tell
 from numamig.errors import UsageError
-from numamig.migrate.journal.record import Recorder, boot_of
-from numamig.migrate.request import Request
-from numamig.migrate.undo import Undoing, can_be_taken_back, choose_to_undo, plan_undo
+
+if TYPE_CHECKING:
+    from numamig.migrate.journal.record import Recorder
 
 __all__ = ["command"]
 
@@ -47,6 +47,11 @@ def command(
     Refused where the process is another one now, or runs another program: pages do not outlive that.
     Exit code: as of numamig move.
     """
+    from numamig.cli.running import recording, run_and_tell
+    from numamig.migrate.journal.record import boot_of
+    from numamig.migrate.request import Request
+    from numamig.migrate.undo import Undoing, choose_to_undo, plan_undo
+
     backend = shared.paced(speed).open()
     with recording(backend) as recorder:
         number = _last(recorder, boot_of(backend)) if job is None else job
@@ -68,6 +73,8 @@ def _last(recorder: Recorder, boot: str) -> int:
     """
     :raises UsageError: there is none.
     """
+    from numamig.migrate.undo import can_be_taken_back
+
     for job in reversed(recorder.journal.jobs(boot)):
         if job.kind == "move" and can_be_taken_back(recorder.journal, job):
             return job.id

@@ -10,21 +10,14 @@ from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import finding_line
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
-from numamig.cli.running import recording
 from numamig.errors import ExitCode
-from numamig.migrate.moved import where_moved
-from numamig.migrate.run import nap
-from numamig.migrate.undo import demand_same_memory
-from numamig.model.pages import UNKNOWN_NODE
-from numamig.observe.causes import Movements
-from numamig.observe.drift import Drift, Watch
-from numamig.observe.verify import Verified, verify
 from numamig.units import format_bytes, format_percent, parse_duration
 
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
     from numamig.model.process import Process
-    from numamig.observe.verify import Expected
+    from numamig.observe.drift import Drift, Watch
+    from numamig.observe.verify import Expected, Verified
 
 __all__ = ["command"]
 
@@ -44,6 +37,12 @@ def command(shared: Shared, job: int, duration: str | None, every: str, as_json:
     Counted once; after that a few thousand pages are asked for in each look, the same ones, and what moved them is
     looked for: NUMA balancing, reclaim, another tool. Exit code: 0 all present pages are in place, 1 some are not.
     """
+    from numamig.cli.running import recording
+    from numamig.migrate.moved import where_moved
+    from numamig.migrate.undo import demand_same_memory
+    from numamig.observe.causes import Movements
+    from numamig.observe.drift import Watch
+
     backend = shared.open()
     lasts_ns, every_ns = 0 if duration is None else parse_duration(duration), parse_duration(every)
     with recording(backend) as recorder:
@@ -70,6 +69,8 @@ def command(shared: Shared, job: int, duration: str | None, every: str, as_json:
 
 
 def _count(backend: Backend, process: Process, expected: Expected) -> Verified:
+    from numamig.observe.verify import verify
+
     hold = backend.hold(process)
     try:
         return verify(backend, hold, expected)
@@ -78,6 +79,8 @@ def _count(backend: Backend, process: Process, expected: Expected) -> Verified:
 
 
 def _watch(backend: Backend, watch: Watch, lasts_ns: int, every_ns: int, *, show: bool) -> list[Drift]:
+    from numamig.migrate.run import nap
+
     clock = backend.clock
     until = clock.now_ns() + lasts_ns
     looks: list[Drift] = []
@@ -96,7 +99,7 @@ def _watch(backend: Backend, watch: Watch, lasts_ns: int, every_ns: int, *, show
 
 
 def _node(node: int) -> str:
-    return "a node not known" if node == UNKNOWN_NODE else f"node {node}"
+    return "a node not known" if node < 0 else f"node {node}"
 
 
 def _print_counted(counted: Verified) -> None:
@@ -125,7 +128,7 @@ def _counted_as_dict(job: int, counted: Verified) -> dict[str, object]:
         "job": job,
         "expected_pages": counted.expected,
         "in_place_pages": counted.in_place,
-        "elsewhere": {"unknown" if n == UNKNOWN_NODE else str(n): pages for n, pages in counted.elsewhere.items()},
+        "elsewhere": {"unknown" if n < 0 else str(n): pages for n, pages in counted.elsewhere.items()},
         "absent_pages": counted.absent,
         "page_size": counted.page_size,
     }
@@ -137,7 +140,7 @@ def _as_dict(drift: Drift) -> dict[str, object]:
         "in_place": round(drift.in_place, 6),
         "error": round(drift.error, 6),
         "pages": drift.pages,
-        "elsewhere": {"unknown" if n == UNKNOWN_NODE else str(n): pages for n, pages in drift.elsewhere.items()},
+        "elsewhere": {"unknown" if n < 0 else str(n): pages for n, pages in drift.elsewhere.items()},
         "absent": drift.absent,
         "causes": [finding.as_dict() for finding in drift.causes],
         "ended": drift.ended,

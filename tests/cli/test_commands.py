@@ -123,7 +123,7 @@ def test_doctor(numamig: Numamig) -> None:
         (["move", "10", "--to", "1", "--budget", "0ms"], 2, "more than nothing"),
         (["move", "10", "--to", "1", "--rate", "9" * 400], 2, "too large"),
         (["move", "10", "--to", "1", "--address", "5"], 2, "address range"),
-        (["move", "10"], 2, "Missing option '--to'"),
+        (["move", "10"], 2, "where to is missing"),
         (["move", "ten", "--to", "1"], 2, "'ten' is not a valid integer"),
         (["map", "99"], 4, "no process with pid 99"),
         (["fly"], 2, "No such command 'fly'"),

@@ -87,7 +87,15 @@ def test_a_job_is_listed_and_taken_back(kept: Kept) -> None:
     assert outcomes(kept.move()) == {"moved": 3072}
     assert kept.heap() == {1: PAGES}
     (job,) = kept.json("jobs")["jobs"]
-    expected = {"job": 1, "kind": "move", "state": "done", "pid": 10, "name": "db", "to": 1, "moved_pages": 3072}
+    expected = {
+        "job": 1,
+        "kind": "move",
+        "state": "done",
+        "pid": 10,
+        "name": "db",
+        "to": {"node": 1},
+        "moved_pages": 3072,
+    }
     assert {key: job[key] for key in expected} == expected
     assert (outcomes(job), job["uid"], job["host"]) == ({"moved": 3072}, os.getuid(), os.uname().nodename)
     lines = kept("jobs").stdout.splitlines()
