@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -87,10 +87,10 @@ class Document:
         return None if mark is None else mark.text
 
     def validate(
-        self, model: type[_Model], others: Callable[[Any], list[tuple[Location, str]]] | None = None
+        self, model: type[_Model], others: Callable[[Any], Iterable[tuple[Location, str]]] = lambda _data: ()
     ) -> _Model:
         """
-        :param others: finds further faults in what the file says, whatever that is
+        :param others: finds further faults in what the file says, whatever that is; told where nothing else is wrong
 
         :raises FileError: with one line for each fault.
         """
@@ -98,12 +98,16 @@ class Document:
 
         from numamig.yamlfault import faults_of
 
-        found = [self.fault(location, message) for location, message in others(self.data)] if others else []
+        found: list[Fault] = []
+        valid: _Model | None = None
         try:
             valid = model.model_validate(self.data)
         except ValidationError as error:
-            found += faults_of(error, self, model)
-        if found:
+            found = faults_of(error, self, model)
+        places = {fault[:2] for fault in found}
+        further = [self.fault(location, message) for location, message in others(self.data)]
+        found += [fault for fault in further if fault[:2] not in places]
+        if valid is None or found:
             raise FileError(self.path, found)
         return valid
 

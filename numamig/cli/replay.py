@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from numamig.cli.consent import Consent, consent_options
 from numamig.cli.interrupt import going_on
-from numamig.cli.narrate import narrate, print_job, print_plan
+from numamig.cli.narrate import narrate, print_job, print_plan, progress_bar
 from numamig.cli.options import Shared, pace_option, print_json
 from numamig.cli.options import command as numamig_command
 from numamig.cli.running import exit_code, recording
 from numamig.errors import ExitCode, RefusedError
 from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan
-from numamig.model.events import BatchMoved, Event, JobStarted
-from numamig.replay.report import Report
+from numamig.migrate.snapshot import JobSnapshot
+from numamig.model.events import BatchMoved, Event, JobEnded, JobStarted
+from numamig.model.outcome import Outcome
+from numamig.replay.report import Report, verified_words
 from numamig.replay.run import load_profile, plan_profile, run_profile
 from numamig.replay.schema import Profile
 from numamig.resources import find_profile, find_scenario
@@ -29,19 +32,32 @@ from numamig.yamlfile import Document
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
 
-__all__ = ["command", "load_for", "tell_plans"]
+__all__ = ["command", "load_for", "settings_option", "tell_plans"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def settings_option(function: _Function) -> _Function:
+    """``--set NAME=VALUE``, as often as is wanted; the command is handed them as ``settings``."""
+    return click.option(
+        "--set", "settings", metavar="NAME=VALUE", multiple=True, help="Value of a variable of the profile."
+    )(function)
 
 
 @numamig_command("replay")
 @click.argument("profile", metavar="PROFILE")
+@settings_option
 @pace_option("max")
 @consent_options("what would be done, as plan does")
-def command(shared: Shared, profile: str, speed: float | None, consent: Consent, as_json: bool) -> int:
+def command(
+    shared: Shared, profile: str, settings: tuple[str, ...], speed: float | None, consent: Consent, as_json: bool
+) -> int:
     """Run a YAML profile: a file, or the name of a shipped one.
 
     \b
     Examples:
       numamig replay pull-database-to-its-cpus
+      numamig replay night-shift.yaml --set target=2 --set rate=200MiB/s
       numamig replay night-shift.yaml --strict --json
 
     The profile says which machine it is for; --backend, --scenario and --machine say otherwise.
@@ -50,14 +66,21 @@ def command(shared: Shared, profile: str, speed: float | None, consent: Consent,
     Exit code: 0 done, and what it expects holds; 1 done in part: an expectation failed, a process could not be moved,
     or, where nothing is expected, pages remain; where nothing at all was done 3 refused, 4 the process is gone.
     """
-    loaded, document, shared = load_for(profile, shared)
+    loaded, document, shared = load_for(profile, shared, settings)
     backend = shared.paced(speed).open()
     if consent.dry_run:
         return tell_plans(backend, loaded, document, strict=consent.strict, as_json=as_json)
     asked = _Asked(consent)
-    with going_on() as wanted, recording(backend) as recorder:
+    with going_on() as wanted, recording(backend) as recorder, closing(_Narrator()) as narrator:
         report = run_profile(
-            backend, loaded, document, _Narrator(), lambda: wanted() and not asked.declined, recorder, asked
+            backend,
+            loaded,
+            document,
+            narrator,
+            lambda: wanted() and not asked.declined,
+            recorder,
+            asked,
+            narrator.say,
         )
     if as_json:
         print_json(report.as_dict())
@@ -83,13 +106,15 @@ def _exit_code(report: Report) -> ExitCode:
     return codes.pop() if len(codes) == 1 and codes != {ExitCode.DONE} else ExitCode.PARTIAL
 
 
-def load_for(profile: str, shared: Shared) -> tuple[Profile, Document, Shared]:
+def load_for(profile: str, shared: Shared, settings: Iterable[str] = ()) -> tuple[Profile, Document, Shared]:
     """A profile by file or name, and which machine it is for where the command line does not say otherwise.
 
+    :param settings: values of variables: "target=2"
     :raises FileError: it cannot be read, or is wrong.
+    :raises UsageError: a setting is for no variable.
     """
     path = find_profile(profile)
-    loaded, document = load_profile(str(path))
+    loaded, document = load_profile(str(path), settings)
     name = shared.backend or ("simulator" if shared.machine else loaded.backend)
     scenario = shared.scenario
     if scenario is None and loaded.scenario is not None and name != "linux":
@@ -132,37 +157,64 @@ class _Asked:
 
 
 class _Narrator:
-    """Says on stderr what goes on: one line a job, and its progress on a terminal."""
+    """Says on stderr what goes on: each job when it begins and when it has ended, and its progress on a terminal."""
 
     def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+        self._bar: ExitStack | None = None
+        self._show: Callable[[JobSnapshot], None] = lambda _job: None
 
     def __call__(self, job: Job, event: Event) -> None:
-        name = plain(job.plan.process.name)
+        plan = job.plan
         if isinstance(event, JobStarted):
-            narrate(
-                f"job {job.number}: {name} ({event.pid}), {event.planned_pages:,} pages {job.request.to.words}"
-            )
-        elif isinstance(event, BatchMoved) and self._live:
-            share = 100 * job.snapshot().progress
-            narrate(f"\r  {share:3.0f}%", newline=False)
-            if share >= 100:
-                narrate("\r      \r", newline=False)
+            name = plain(plan.process.name)
+            narrate(f"job {job.number}: {name} ({event.pid}), {event.planned_pages:,} pages {plan.request.to.words}")
+            self._bar = ExitStack()
+            self._show = self._bar.enter_context(progress_bar(plan))
+        elif isinstance(event, BatchMoved):
+            self._show(job.snapshot())
+        elif isinstance(event, JobEnded):
+            self.close()
+            done = job.snapshot()
+            narrate(f"job {job.number}: {done.reason}, {done.outcomes[Outcome.MOVED]:,} of {done.chosen:,} pages moved")
+
+    def say(self, words: str) -> None:
+        """What goes on besides."""
+        self.close()
+        narrate(plain(words))
+
+    def close(self) -> None:
+        """Leave the line of the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 def _print(report: Report) -> None:
     simulated = " (simulated)" if report.machine["backend"] == "simulator" else ""
     click.echo(f"{plain(report.title)} · {report.machine['machine']}{simulated} · {report.machine['kernel']}")
-    for job in report.jobs:
-        print_job(job)
-    for step in report.steps:
-        judged = step.get("expect")
-        for verdict in judged if isinstance(judged, list) else []:
-            sign = "holds " if verdict["holds"] else "FAILED"
-            click.echo(f"  {sign} {verdict['what']} {verdict['expected']}: {verdict['actual']}")
+    for done in report.done:
+        print_job(done.job)
+        if done.verified is not None:
+            click.echo(f"  {'verified':<14} {verified_words(done.verified)}")
+        if done.undoes is not None:
+            click.echo(f"  {'undo':<14} of job {done.undoes}")
+    for verdict in _verdicts(report.steps):
+        sign = "holds " if verdict["holds"] else "FAILED"
+        click.echo(f"  {sign} {verdict['what']} {verdict['expected']}: {verdict['actual']}")
     for pid, where in sorted(report.placement.items()):
         placed = ", ".join(
             f"{format_bytes(count)} on {f'node {node}' if node >= 0 else 'a node not known'}"
             for node, count in sorted(where.bytes_by_node.items())
         )
         click.echo(f"  pid {pid} now: {placed or 'nothing present'}")
+
+
+def _verdicts(said: object) -> Iterator[Mapping[str, object]]:
+    """Of all expectations, also of those inside of blocks, in the order in which they were judged."""
+    if isinstance(said, list):
+        for each in said:
+            yield from _verdicts(each)
+    elif isinstance(said, dict):
+        yield from said.get("expect") or ()
+        for block in ("for_each", "repeat", "include", "steps"):
+            yield from _verdicts(said.get(block))

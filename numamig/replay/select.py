@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 
-from numamig.backends.base import Backend
+from numamig.backends.base import Backend, TellsProcessFacts
 from numamig.errors import Fault, FileError, RefusedError, TargetGone, UsageError
-from numamig.migrate.destination import Node
+from numamig.migrate.destination import Destination, Node
 from numamig.migrate.preflight import demand_node, demand_process, demand_shared
-from numamig.migrate.request import Request
+from numamig.migrate.request import Mapped, Request
 from numamig.model.nodeset import parse_nodeset
 from numamig.model.process import Process
-from numamig.replay.schema import Migrate, ProcessSelector, Profile
-from numamig.yamlfile import Document
+from numamig.replay.schema import Migrate, ProcessSelector, Profile, Step
+from numamig.yamlfile import Document, Location
 
-__all__ = ["check_profile", "demand_rights", "find_processes", "request_for"]
+__all__ = ["Migration", "check_profile", "demand_rights", "find_processes", "migrations", "request_for"]
+
+Migration = tuple[Location, Migrate, ProcessSelector | None]
+"""Its place, what it says, and which processes the block around it is done for."""
 
 
-def find_processes(backend: Backend, selector: ProcessSelector) -> list[Process]:
+def find_processes(backend: Backend, selector: ProcessSelector, otherwise: str = "only") -> list[Process]:
     """The processes that a selector means, ascending by pid.
 
+    :param otherwise: what ``which`` is where it is left out
     :raises TargetGone: none fits.
     :raises UsageError: several do where one is meant.
+    :raises RefusedError: the machine does not tell what is asked for.
     """
+    which = selector.which or otherwise
     candidates = backend.processes() if selector.pid is None else [backend.process(selector.pid)]
     found = [process for process in candidates if not process.zombie and _fits(process, selector)]
-    said = ", ".join(
-        f"{key} {value}" for key, value in selector.model_dump(exclude_none=True, exclude={"which"}).items()
-    )
+    if selector.cgroup is not None:
+        found = [process for process in found if _in_cgroup(backend, process, selector.cgroup)]
     if not found:
-        raise TargetGone(f"no process has {said}")
-    if selector.which == "largest":
+        raise TargetGone(f"no process has {selector.words}")
+    if which == "largest":
         return [max(found, key=lambda process: (process.resident_bytes, -process.pid))]
-    if selector.which == "only" and len(found) > 1:
+    if which == "only" and len(found) > 1:
         pids = ", ".join(str(process.pid) for process in found[:5])
-        raise UsageError(f"{len(found)} processes have {said} ({pids})", hint="add which: largest or which: all")
+        raise UsageError(
+            f"{len(found)} processes have {selector.words} ({pids})", hint="add which: largest or which: all"
+        )
     return found
 
 
@@ -48,6 +56,36 @@ def _fits(process: Process, selector: ProcessSelector) -> bool:
     )
 
 
+def _in_cgroup(backend: Backend, process: Process, wanted: str) -> bool:
+    """In that group or below it; or, where there is a ``*``, ``?`` or ``[``, in one that fits the pattern."""
+    if not isinstance(backend, TellsProcessFacts):
+        raise RefusedError("control groups are not known here", hint="choose processes by name, user or cmdline")
+    try:
+        group = backend.process_facts(process.pid).cgroup
+    except TargetGone:
+        return False
+    if any(sign in wanted for sign in "*?["):
+        return fnmatchcase(group, wanted if wanted[0] in "/*" else f"/{wanted}")
+    inside = "/" + wanted.strip("/")
+    return group == inside or group.startswith(inside.rstrip("/") + "/")
+
+
+def migrations(
+    steps: Sequence[Step], at: Location = ("steps",), each: ProcessSelector | None = None
+) -> Iterator[Migration]:
+    """Every migration of some steps and of the blocks in them, in order, each once."""
+    for number, step in enumerate(steps):
+        here = (*at, number)
+        if step.migrate is not None:
+            yield (*here, "migrate"), step.migrate, each
+        elif step.for_each is not None:
+            yield from migrations(step.for_each.steps, (*here, "for_each", "steps"), step.for_each.process)
+        elif step.repeat is not None:
+            yield from migrations(step.repeat.steps, (*here, "repeat", "steps"), each)
+        elif step.include is not None:
+            yield from migrations(step.include.steps, (*here, "include", "steps"), each)
+
+
 def check_profile(backend: Backend, profile: Profile, document: Document) -> None:
     """Every node and every process that the profile names, all faults at once.
 
@@ -55,45 +93,85 @@ def check_profile(backend: Backend, profile: Profile, document: Document) -> Non
     :raises RefusedError: what is asked for may not be moved.
     """
     faults: list[Fault] = []
-    for number, step in enumerate(profile.steps):
-        if step.migrate is None:
-            continue
-        checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
-            (("to",), partial(demand_node, backend, step.migrate.to)),
-            (("pages", "from"), partial(_sources, backend, step.migrate)),
-            (("process",), partial(_check_processes, backend, step.migrate)),
+    checks: list[tuple[Location, Callable[[], object]]] = []
+    for at, migrate, each in migrations(profile.steps):
+        process = at if migrate.process is None else (*at, "process")
+        checks += [
+            ((*at, _key_of_target(migrate)), partial(_destination, backend, migrate)),
+            ((*at, "pages", "from"), partial(_check_sources, backend, migrate)),
+            (process, partial(_check_processes, backend, migrate, each)),
         ]
-        for place, check in checks:
-            try:
-                check()
-            except (UsageError, TargetGone) as error:
-                faults.append(document.fault(("steps", number, "migrate", *place), str(error)))
+    checks += [(at, partial(_check_nodes, backend, nodes)) for at, nodes in _waited_for(profile.steps, ("steps",))]
+    for place, check in checks:
+        try:
+            check()
+        except (UsageError, TargetGone) as error:
+            faults.append(document.fault(place, str(error)))
     if faults:
         raise FileError(document.path, faults)
+
+
+def _waited_for(steps: Sequence[Step], at: Location) -> Iterator[tuple[Location, list[int]]]:
+    for number, step in enumerate(steps):
+        here = (*at, number)
+        if step.wait is not None and step.wait.until is not None:
+            yield (*here, "wait", "until", "free"), list(step.wait.until.free)
+        for name, block in (("for_each", step.for_each), ("repeat", step.repeat), ("include", step.include)):
+            if block is not None:
+                yield from _waited_for(block.steps, (*here, name, "steps"))
+
+
+def _key_of_target(migrate: Migrate) -> str:
+    if migrate.to is not None:
+        return "to"
+    return next(key for key in ("interleave", "weights", "map", "follow") if getattr(migrate, _NAMES.get(key, key)))
+
+
+_NAMES = {"map": "map_"}
+
+
+def _check_nodes(backend: Backend, nodes: Sequence[int]) -> None:
+    for node in nodes:
+        demand_node(backend, node)
+
+
+def _destination(backend: Backend, migrate: Migrate) -> Destination:
+    return migrate.target.destination(backend.topology().memory_nodes)
 
 
 def _sources(backend: Backend, migrate: Migrate) -> tuple[int, ...] | None:
     if migrate.pages.from_ is None:
         return None
-    sources = parse_nodeset(migrate.pages.from_, backend.topology().memory_nodes)
-    if set(sources) <= {migrate.to}:
-        raise UsageError(f"from and to are the same node {migrate.to}", hint="name another node")
-    return sources
+    return parse_nodeset(migrate.pages.from_, backend.topology().memory_nodes)
 
 
-def _check_processes(backend: Backend, migrate: Migrate) -> None:
-    """That the selector finds something, and that its pages may be moved as asked; of ``which: all``, that of one.
+def _check_sources(backend: Backend, migrate: Migrate) -> None:
+    sources = _sources(backend, migrate)
+    try:
+        to = _destination(backend, migrate)
+    except UsageError:
+        return  # told where it is written
+    if sources is not None and isinstance(to, Node) and set(sources) <= {to.node}:
+        raise UsageError(f"from and to are the same node {to.node}", hint="name another node")
+
+
+def _check_processes(backend: Backend, migrate: Migrate, each: ProcessSelector | None) -> None:
+    """That something fits, and that its pages may be moved as asked; of several processes, those of one.
 
     :raises RefusedError: they may not.
     """
-    found = find_processes(backend, migrate.process)
+    if migrate.process is not None:
+        found, several = find_processes(backend, migrate.process), migrate.process.which == "all"
+    else:
+        assert each is not None
+        found, several = find_processes(backend, each, "all"), True
     refused: list[RefusedError] = []
     for process in found:
         try:
             demand_rights(backend, migrate, process)
         except RefusedError as error:
             refused.append(error)
-    if refused and (migrate.process.which != "all" or len(refused) == len(found)):
+    if refused and (not several or len(refused) == len(found)):
         raise refused[0]
 
 
@@ -108,16 +186,25 @@ def demand_rights(backend: Backend, migrate: Migrate, process: Process) -> None:
 
 
 def request_for(backend: Backend, migrate: Migrate, process: Process) -> Request:
-    within = None
-    if migrate.pages.at_least:
-        large = [r for r in backend.regions(process.pid) if r.size_bytes >= migrate.pages.at_least]
-        within = [(region.start, region.end) for region in large]
+    """As the engine takes it.
+
+    :raises UsageError: a node is not there.
+    """
+    pages = migrate.pages
     return Request(
         pid=process.pid,
-        to=Node(migrate.to),
+        to=_destination(backend, migrate),
         sources=_sources(backend, migrate),
-        kinds=frozenset(migrate.pages.kind),
-        within=within,
+        kinds=frozenset(pages.kind),
+        within=pages.within,
+        paths=tuple(pages.path),
+        least_region_bytes=pages.at_least,
+        most_region_bytes=pages.at_most,
+        huge=pages.huge,
+        mapped=Mapped(pages.mapped),
+        heat=pages.heat_bounds,
+        order=migrate.order.settings(),
+        most_pages=pages.most_pages(backend.topology().page_size),
         shared=migrate.shared,
         batch_pages=migrate.batch.pages,
         threads=migrate.batch.threads,
