@@ -158,7 +158,8 @@ def _unknown_key(key: str, models: Sequence[type[BaseModel]]) -> str:
 
 
 def _keys(models: Sequence[type[BaseModel]]) -> list[str]:
-    return sorted({info.alias or name for model in models for name, info in model.model_fields.items()})
+    fields = [field for model in models for field in model.model_fields.items() if not field[1].exclude]
+    return sorted({info.alias or name for name, info in fields})
 
 
 def _models_at(model: type[BaseModel], at: Location, data: Any) -> list[type[BaseModel]]:

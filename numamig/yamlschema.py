@@ -134,7 +134,7 @@ def _with_variables(schema: Any) -> Any:
 
 
 def _tidy(schema: Any, *, names: bool = False) -> Any:
-    """Without titles that pydantic makes of names.
+    """Without titles that pydantic makes of names, and without the None of what may be left out: nobody writes that.
 
     :param names: the keys are names of a file, not of JSON Schema
     """
@@ -142,8 +142,29 @@ def _tidy(schema: Any, *, names: bool = False) -> Any:
         return [_tidy(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    return {
+    result = {
         key: _tidy(value, names=key in ("properties", "patternProperties", "$defs") and not names)
         for key, value in schema.items()
-        if names or key != "title"
+        if names or key not in ("title", "discriminator")
     }
+    if not names and "default" in result and _is_odd(result):
+        del result["default"]
+    if not names and "default" in schema and schema["default"] is None:
+        result["anyOf"] = [form for form in result.get("anyOf", []) if form != {"type": "null"}]
+        if not result["anyOf"]:
+            del result["anyOf"]
+    if not names and len(forms := result.get("anyOf", ())) == 1:
+        result = {key: value for key, value in result.items() if key != "anyOf"} | forms[0]
+    if not names and any(set(form) == {"anyOf"} for form in result.get("anyOf", ())):
+        flat: list[Any] = []
+        for form in result["anyOf"]:
+            flat += [each for each in (form["anyOf"] if set(form) == {"anyOf"} else [form]) if each not in flat]
+        result["anyOf"] = flat
+    return result
+
+
+def _is_odd(schema: dict[str, Any]) -> bool:
+    """Whether what is meant by default is not written like that: nothing, a whole mapping, or a number of units."""
+    default = schema["default"]
+    forms = [schema, *schema.get("anyOf", ())]
+    return default is None or isinstance(default, dict | list) or any("pattern" in form for form in forms)

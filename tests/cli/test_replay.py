@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from numamig.resources import profiles_folder
 from tests.cli.conftest import Numamig
 
 GOOD = """numamig: 1
@@ -214,3 +215,9 @@ def test_a_profile_says_how_gently_and_until_when(numamig: Numamig, tmp_path: Pa
     (job,) = json.loads(done.stdout)["steps"][0]["migrate"]
     # 20 calls a second: a twentieth of a second from the beginning of one to that of the next.
     assert (job["steps"] - 1) / 20 <= job["seconds"] < (job["steps"] + 1) / 20
+
+
+@pytest.mark.parametrize("kind", ["profile", "scenario"])
+def test_the_schema_of_the_command_is_the_one_beside_the_profiles(numamig: Numamig, kind: str) -> None:
+    done = numamig("schema", kind)
+    assert (done.returncode, done.stdout) == (0, (profiles_folder() / "schema" / f"{kind}.json").read_text())

@@ -13,6 +13,7 @@ from numamig.units import parse_duration, parse_rate, parse_size
 from numamig.yamlschema import DURATION, RATE, SHARE, SIZE, written
 
 __all__ = [
+    "ONE_KEY",
     "Duration",
     "Limit",
     "NodeId",
@@ -37,6 +38,10 @@ class Strict(BaseModel):
     """A mapping in which no key is ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+ONE_KEY = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+"""Of a mapping that says one of several things: what editors are told of it."""
 
 
 def parsed(parse: Callable[[str], Any], wanted: str = "write a number with a unit") -> BeforeValidator:

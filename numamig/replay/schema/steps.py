@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from numamig.replay.schema.expect import Expect
-from numamig.replay.schema.fields import Duration, NodeId, NodeList, Size, Strict, Switch, Text
+from numamig.replay.schema.fields import ONE_KEY, Duration, NodeId, NodeList, Size, Strict, Switch, Text
 from numamig.replay.schema.pacing import BatchSettings, RetrySettings, StopAt
 from numamig.replay.schema.pages import AnOrder, OrderSettings, PageSelector
 from numamig.replay.schema.processes import ProcessSelector
@@ -138,7 +139,7 @@ class Include(Strict):
     """A file beside this one."""
     set_: dict[Text, str | int | float | bool] = Field(default_factory=dict, alias="set")
     """Values of its variables."""
-    steps: list[Step] = Field(default_factory=list, exclude=True)
+    steps: SkipJsonSchema[list[Step]] = Field(default_factory=list, exclude=True)
     """What it says; read from the file, and written nowhere else."""
 
 
@@ -148,6 +149,8 @@ def _include(value: object) -> object:
 
 class Step(Strict):
     """One thing to do."""
+
+    model_config = ONE_KEY
 
     migrate: Migrate | None = None
     """Move pages."""

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from numamig.errors import UsageError
 from numamig.migrate.destination import Destination, FollowCpus, Interleave, Node, NodeMap, interleave
 from numamig.model.nodeset import parse_nodeset
-from numamig.replay.schema.fields import NodeId, NodeList, Strict
+from numamig.replay.schema.fields import ONE_KEY, NodeId, NodeList, Strict
 from numamig.yamlschema import Also
 
 __all__ = ["FORMS", "AnyTarget", "NodePairs", "Target", "Weights", "one_form"]
@@ -34,6 +34,8 @@ def one_form(value: object) -> object:
 
 class Target(Strict):
     """Where pages go: exactly one of these."""
+
+    model_config = ONE_KEY
 
     node: NodeId | None = None
     """All to this node."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, SerializeAsAny
+from pydantic import BeforeValidator, GetJsonSchemaHandler, SerializeAsAny
+from pydantic_core import CoreSchema
 
 from numamig.backends.simulator.scenario.acting import BalancingEntry, DemotionEntry, SecondToolEntry
 from numamig.backends.simulator.scenario.actors import ActorEntry
@@ -30,5 +31,12 @@ def _by_kind(value: object) -> object:
     return entry.model_validate(value)
 
 
-AnyActor = Annotated[SerializeAsAny[ActorEntry], BeforeValidator(_by_kind)]
+class _AnyEntry:
+    """In a schema, one of all of them."""
+
+    def __get_pydantic_json_schema__(self, _core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [handler(entry.__pydantic_core_schema__) for entry in ENTRIES]}
+
+
+AnyActor = Annotated[SerializeAsAny[ActorEntry], BeforeValidator(_by_kind), _AnyEntry()]
 """One of ``ENTRIES``, by its ``kind``."""

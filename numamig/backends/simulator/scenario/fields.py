@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from numamig.backends.simulator.memory import ABSENT
 from numamig.errors import UsageError
 from numamig.model.nodeset import format_nodeset, parse_ranges
 from numamig.units import parse_rate, parse_size
+from numamig.yamlschema import RATE, SIZE, written
 
 __all__ = [
     "Accesses",
@@ -41,6 +42,8 @@ _IN_NS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_00
 _POLICIES = {"bind": "bind", "preferred": "prefer", "interleave": "interleave"}
 """As numactl calls them → as numa_maps does (mm/mempolicy.c ``mpol_to_str``)."""
 _LONGEST_NS = 3600 * 10**9
+_TIME = written(r"\s*\d+(\.\d+)?\s*(ns|us|µs|ms|s)\s*", number=None)
+_RANGES = r"\d+(-\d+)?(,\d+(-\d+)?)*"
 
 
 class Strict(BaseModel):
@@ -174,25 +177,32 @@ def _cpus(value: object) -> tuple[int, ...]:
         raise ValueError(wanted) from None
 
 
-Size = Annotated[int, _parsed(parse_size)]
+Size = Annotated[int, _parsed(parse_size), SIZE]
 """Bytes, from 0."""
-SomeBytes = Annotated[int, _parsed(_some)]
+SomeBytes = Annotated[int, _parsed(_some), SIZE]
 """Bytes, from 1."""
-BytesPerNs = Annotated[float, _parsed(lambda text: parse_rate(text) / 1e9)]
+BytesPerNs = Annotated[float, _parsed(lambda text: parse_rate(text) / 1e9), RATE]
 """A rate such as 400GB/s."""
-Nanoseconds = Annotated[float, _parsed(_nanoseconds)]
+Nanoseconds = Annotated[float, _parsed(_nanoseconds), _TIME]
 """A duration, fractions and 0 included."""
-SomeTime = Annotated[float, _parsed(_some_time)]
+SomeTime = Annotated[float, _parsed(_some_time), _TIME]
 """A duration of more than nothing, in ns."""
-Share = Annotated[float, BeforeValidator(_share)]
+Share = Annotated[float, BeforeValidator(_share), written(r"\d+(\.\d+)?%", number="number")]
 """0 to 1."""
 Weight = Annotated[float, BeforeValidator(lambda value: _number(value, 0, "write a weight of more than 0"))]
-Accesses = Annotated[float | None, BeforeValidator(_accesses)]
+Accesses = Annotated[
+    float | None, BeforeValidator(_accesses), written(r"(endless|\d+(\.\d+)?([eE]\+?\d+)?)", number="number")
+]
+"""YAML takes 187e6 for a text."""
 Count = Annotated[int, Field(strict=True, gt=0, lt=1 << 22)]
-Policy = Annotated[str, BeforeValidator(_policy)]
+Policy = Annotated[
+    str,
+    BeforeValidator(_policy),
+    written(rf"(default|local|preferred:\d+|(bind|interleave):{_RANGES})", number=None),
+]
 """NUMA policy of a region, as numa_maps writes it."""
-Version = Annotated[int, BeforeValidator(_version)]
+Version = Annotated[int, BeforeValidator(_version), WithJsonSchema({"const": 1})]
 NodeId = Annotated[int, Field(strict=True, ge=0, lt=ABSENT)]
 WeightsByNode = Annotated[dict[NodeId, Weight], Field(min_length=1), BeforeValidator(_by_node)]
 Switch = Annotated[bool, Field(strict=True)]
-Cpus = Annotated[tuple[int, ...], BeforeValidator(_cpus)]
+Cpus = Annotated[tuple[int, ...], BeforeValidator(_cpus), written(_RANGES)]

@@ -22,6 +22,7 @@ from numamig.backends.simulator.scenario.fields import (
     report,
 )
 from numamig.model.process import RegionKind
+from numamig.yamlschema import Also
 
 __all__ = ["HeatEntry", "ProcessEntry", "RegionEntry", "WorkloadEntry"]
 
@@ -86,7 +87,7 @@ class RegionEntry(Strict):
     """Transparent huge pages."""
     folio: SomeBytes | None = None
     """Size of the folios of its pages, between a page and a huge page (mTHP)."""
-    heat: Annotated[HeatEntry | None, BeforeValidator(_heat)] = None
+    heat: Annotated[HeatEntry | None, BeforeValidator(_heat), Also({"const": "uniform"})] = None
     """How unevenly pages are accessed."""
     swapped: Share = 0.0
     """Part of the touched pages that is swapped out."""
@@ -130,7 +131,11 @@ class WorkloadEntry(Strict):
     """Each thread has an equal part of every region to itself."""
     barrier: Switch = False
     """Threads wait for the slowest."""
-    regions: Annotated[dict[str, Weight | None] | None, BeforeValidator(_regions)] = None
+    regions: Annotated[
+        dict[str, Weight | None] | None,
+        BeforeValidator(_regions),
+        Also({"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}),
+    ] = None
     """Which regions, by name; with weights: how the accesses are shared out."""
 
 
