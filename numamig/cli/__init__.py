@@ -33,6 +33,7 @@ _COMMANDS = {
     "resume": "Go on with a job that was killed or stopped.",
     "watch": "Whether the pages of a job stay where it put them.",
     "replay": "Run a YAML profile.",
+    "rehearse": "What a profile would come to: run on a simulated twin.",
     "schema": "JSON Schema of profiles and scenarios, for editors.",
     "doctor": "What this kernel and these rights allow.",
     "completion": "The script that completes words for your shell.",
