@@ -51,7 +51,7 @@ def command(shared: Shared, profile: str, settings: tuple[str, ...], yes: bool, 
     \b
     Examples:
       numamig rehearse night-shift.yaml
-      numamig rehearse night-shift.yaml --set target=2 --json
+      numamig rehearse night-shift.yaml --strict --json
       numamig --machine m.numamig rehearse night-shift.yaml
 
     The twin has the nodes of this machine with the memory that is free on them now, and of each process that the

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from numamig.cli.options import JSON_VERSION
 from tests.cli.conftest import Numamig
+from tests.cli.manual import Manual
 from tests.cli.test_machine_file import SCENARIO as TWO
 from tests.cli.test_replay import GOOD, write
 
@@ -62,6 +64,14 @@ def test_a_machine_in_a_file_is_left_as_it_is_and_then_does_what_was_predicted(n
     real = run("replay", path)
     assert without(predicted) == without(real)
     assert run("map", "10") != before
+
+
+def test_its_fields_are_in_the_manual(numamig: Numamig) -> None:
+    manual = Manual()
+    document = as_json(numamig("rehearse", write(numamig, GOOD), "--json"))
+    assert (document.pop("version"), document.pop("command")) == (JSON_VERSION, "rehearse")
+    manual.check(document, "numamig rehearse")
+    assert not [path for heading, path in manual.unmet() if heading == "numamig rehearse"]
 
 
 def test_people_are_told_that_it_is_a_prediction(numamig: Numamig) -> None:
