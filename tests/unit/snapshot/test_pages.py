@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numamig.backends.simulator.memory import ABSENT, Flag
@@ -149,6 +149,7 @@ def layouts(draw: st.DrawFn) -> tuple[list[Region], list[list[Row]], dict[int, t
     return regions, chunks, pages
 
 
+@settings(max_examples=40)
 @given(layouts())
 def test_every_page_is_found_again(
     layout: tuple[list[Region], list[list[Row]], dict[int, tuple[int, bool]]],
