@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -58,29 +57,30 @@ class Blocks:
         low[high == 0] = 0
         return low, high
 
-    def within(self, ranges: Ranges, blocks: Sequence[int], cursor: int = 0) -> list[tuple[int, int]]:
-        """What of ``ranges`` lies in some blocks, that of the first one only from ``cursor`` on where it lies in it.
+    def within(
+        self, ranges: NDArray[np.uint64], blocks: Sequence[int] | NDArray[np.intp], cursor: int = 0
+    ) -> list[tuple[int, int]]:
+        """What of some ranges lies in some blocks, that of the first block only from ``cursor`` on if it lies in it.
 
+        :param ranges: shape (ranges, 2), ascending
         :param blocks: in any order
         """
-        which = np.asarray(blocks, np.intp)
-        parts: list[tuple[int, int]] = []
-        for low, high, block in sorted(zip(self.start[which].tolist(), self.end[which].tolist(), blocks, strict=True)):
-            if block == blocks[0] and low <= cursor < high:
-                low = cursor
-            number = max(0, bisect_right(ranges, low, key=_start) - 1)
-            while number < len(ranges) and ranges[number][0] < high:
-                start, end = max(ranges[number][0], low), min(ranges[number][1], high)
-                if parts and parts[-1][1] == start < end:
-                    parts[-1] = (parts[-1][0], end)
-                elif start < end:
-                    parts.append((start, end))
-                number += 1
-        return parts
-
-
-def _start(part: tuple[int, int]) -> int:
-    return part[0]
+        if not len(blocks) or not len(ranges):
+            return []
+        which = np.sort(np.asarray(blocks, np.intp))
+        low, high = self.start[which], self.end[which]
+        if self.start[blocks[0]] <= cursor < self.end[blocks[0]]:
+            low[np.searchsorted(which, blocks[0])] = cursor
+        first = np.searchsorted(ranges[:, 1], low, side="right")
+        count = np.maximum(np.searchsorted(ranges[:, 0], high) - first, 0)
+        block = np.repeat(np.arange(len(which)), count)
+        number = np.repeat(first, count) + np.arange(len(block)) - np.repeat(np.cumsum(count) - count, count)
+        start, end = np.maximum(ranges[number, 0], low[block]), np.minimum(ranges[number, 1], high[block])
+        if not len(start):
+            return []
+        breaks = np.flatnonzero(start[1:] != end[:-1]) + 1
+        start, end = start[np.concatenate(([0], breaks))], end[np.concatenate((breaks - 1, [len(end) - 1]))]
+        return list(zip(start.tolist(), end.tolist(), strict=True))
 
 
 def divide(hold: Hold, plan: Plan, ranges: Ranges) -> Blocks:

@@ -90,6 +90,7 @@ class OrderedChooser:
         :param chooses: makes what chooses by address, for some of the ranges
         """
         self._ranges = list(ranges)
+        self._edges = np.array(self._ranges, np.uint64).reshape(-1, 2)
         self._page_size = page_size
         self._make_blocks = blocks
         self._chooses = chooses
@@ -107,7 +108,7 @@ class OrderedChooser:
             return []
         if self._blocks is None:
             return list(self._ranges)
-        return self._blocks.within(self._ranges, self._order[self.place.next_range :], self.place.cursor)
+        return self._blocks.within(self._edges, self._order[self.place.next_range :], self.place.cursor)
 
     def next_batch(self, most_pages: int) -> Batch:
         """As ``Chooses.next_batch``.
@@ -164,7 +165,7 @@ class OrderedChooser:
     def _choose(self, blocks: Blocks, count: int, left: int) -> tuple[Chooses, Batch]:
         """Pages of the next so many blocks: all of them, but of a single block no more than so many bytes."""
         turn = self.place.next_range
-        ranges = blocks.within(self._ranges, self._order[turn : turn + count], self.place.cursor)
+        ranges = blocks.within(self._edges, self._order[turn : turn + count], self.place.cursor)
         chooser = self._chooses(ranges)
         batch = chooser.next_batch(max(1, left // self._page_size))
         if not chooser.place.exhausted and count > 1:

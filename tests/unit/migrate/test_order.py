@@ -122,7 +122,7 @@ def test_blocks_are_never_too_many_and_never_cut_a_huge_page() -> None:
         assert 0 < len(blocks) <= MOST_BLOCKS
         assert (blocks.start[1:] >= blocks.end[:-1]).all()
         assert not (blocks.start % HUGE).any() and not (blocks.end % HUGE).any()
-        assert blocks.within(ranges, range(len(blocks))) == ranges
+        assert blocks.within(np.array(ranges, np.uint64), range(len(blocks))) == ranges
 
 
 @pytest.mark.parametrize("mode", EVERY)
