@@ -102,7 +102,7 @@ def _describe(found: _Found, document: Document, model: type[BaseModel]) -> str:
         said = (*at, error["loc"][-1]) if error["type"] == "missing" else at
     where = ".".join(map(str, said)) or "the file"
     if error["type"] == "extra_forbidden":
-        return _unknown_key(str(at[-1]), _models_at(model, at[:-1], document.data))
+        return _unknown_key(str(at[-1]), at[:-1], model, document.data)
     if error["type"] == "missing":
         return f"{where} is missing"
     given = error["input"]
@@ -144,16 +144,19 @@ def _near(given: object, message: str) -> str:
     return f": did you mean {near[0]!r}?" if near else ""
 
 
-def _unknown_key(key: str, models: Sequence[type[BaseModel]]) -> str:
+def _unknown_key(key: str, inside: Location, model: type[BaseModel], data: Any) -> str:
+    models = _models_at(model, inside, data)
     known = _keys(models)
     said = f"unknown key {_short(key)}"
     near = difflib.get_close_matches(key[:_LONGEST_SHOWN], known, 1)
     if near:
         return f"{said}: did you mean {near[0]!r}?"
-    for model in models:
-        for name, info in model.model_fields.items():
+    for each in models:
+        for name, info in each.model_fields.items():
             if key in _keys(_models(info.annotation)):
                 return f"{said}: it belongs into {info.alias or name!r}, like {info.alias or name}: {{{key}: …}}"
+    if inside and key in _keys(_models_at(model, inside[:-1], data)):
+        return f"{said}: it belongs beside {inside[-1]!r}, not into it"
     return f"{said}; known here: {', '.join(known)}"
 
 

@@ -29,7 +29,7 @@ __all__ = [
     "parsed",
 ]
 
-NODES = r"(all|!?\d+(-\d+)?(,\d+(-\d+)?)*)"
+NODES = r"(all|!?\+?\d+(-\d+)?(,\d+(-\d+)?)*)"
 """Pattern of a list of nodes, as numactl writes it."""
 _LONGEST = 1000
 

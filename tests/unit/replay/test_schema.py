@@ -10,6 +10,7 @@ import pytest
 from numamig.errors import Fault, FileError
 from numamig.migrate.breaker import Limits
 from numamig.migrate.request import Retry, RetryMode
+from numamig.replay.load import parse_profile
 from numamig.replay.schema import Migrate, Profile
 from numamig.yamlfile import parse_yaml
 
@@ -83,9 +84,12 @@ def test_limits_are_what_they_say(said: str, limits: Limits) -> None:
 
 
 def test_the_example_of_the_docs_is_a_profile() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    profile = parse_yaml("docs/profiles.md", example.encode()).validate(Profile)
+    example, *recipes = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    profile, _ = parse_profile("docs/profiles.md", example.encode())
     assert [step.migrate is not None for step in profile.steps] == [True, False, False]
+    for recipe in recipes:
+        parse_profile("docs/profiles.md", f"numamig: 1\nsteps:\n{recipe}".encode())
+    assert len(recipes) > 5
 
 
 def test_the_docs_name_every_key_of_a_migration() -> None:
