@@ -29,7 +29,8 @@ _SIZE = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmgt", start=1):
     _SIZE[_letter] = _SIZE[f"{_letter}ib"] = 1024**_power
     _SIZE[f"{_letter}b"] = 1000**_power
-_DURATION = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "min": 60 * 10**9}
+_DURATION = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9}
+_DURATION |= {"m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zµ]*)\s*", re.IGNORECASE)
 
 _SHARE = re.compile(r"\s*(\d{1,3}(?:\.\d{1,20})?)\s*%\s*", re.ASCII)

@@ -5,26 +5,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from numamig.errors import UsageError
-from numamig.migrate.destination import (
-    Destination,
-    FollowCpus,
-    Interleave,
-    Node,
-    node_by_node,
-    parse_node_map,
-    parse_weights,
-)
 from numamig.migrate.order_mode import Heat, Order, OrderMode
 from numamig.migrate.ranges import joined
 from numamig.migrate.request import Mapped, Request
 from numamig.model.nodeset import parse_nodeset
 from numamig.model.process import RegionKind
 from numamig.units import parse_address, parse_share, parse_size
+
+if TYPE_CHECKING:
+    from numamig.migrate.destination import Destination
 
 __all__ = ["Choosing", "choosing_options"]
 
@@ -88,6 +82,15 @@ class Choosing:
         )
 
     def _destination(self, available: Sequence[int]) -> Destination:
+        from numamig.migrate.destination import (
+            FollowCpus,
+            Interleave,
+            Node,
+            node_by_node,
+            parse_node_map,
+            parse_weights,
+        )
+
         said = {
             "TO": self.to_nodes,
             "--to": self.target,

@@ -9,8 +9,6 @@ from numamig.cli.consent import Consent, consent_options
 from numamig.cli.options import Shared, pace_option
 from numamig.cli.options import command as numamig_command
 from numamig.cli.pacing import Pacing, pacing_options
-from numamig.cli.running import recording, run_and_tell
-from numamig.migrate.plan import plan_request
 
 __all__ = ["command"]
 
@@ -46,6 +44,9 @@ def command(
     Errors that are found before anything moves are never passed; warnings are asked about on a terminal.
     Exit code: 0 every chosen page is there, 1 some remain, 2 usage, 3 refused, 4 the process is gone.
     """
+    from numamig.cli.running import recording, run_and_tell
+    from numamig.migrate.plan import plan_request
+
     backend = shared.paced(speed).open()
     topology = backend.topology()
     request = choosing.request(pid, topology.memory_nodes, topology.page_size)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from numamig.errors import UsageError
-from numamig.migrate.breaker import Limits
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
 from numamig.units import parse_duration, parse_rate, parse_share, parse_size
+
+if TYPE_CHECKING:
+    from numamig.migrate.breaker import Limits
 
 __all__ = ["Pacing", "pacing_options"]
 
@@ -59,6 +61,8 @@ class Pacing:
 
         :raises UsageError: a share does not parse.
         """
+        from numamig.migrate.breaker import Limits
+
         return Limits() if self.max_busy is None else Limits(busy=_share(self.max_busy))
 
     def _retry(self, before: Retry) -> Retry:

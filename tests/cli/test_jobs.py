@@ -56,12 +56,12 @@ class Kept:
             node = machine.process(10).regions[0].backing.node.tolist()
         return {n: node.count(n) for n in sorted(set(node))}
 
-    def stopped_after(self, steps: int) -> int:
-        """A job of 512 pages a step that nobody lived to end."""
+    def stopped_after(self, steps: int, pages: int = 512) -> int:
+        """A job of so many pages a step that nobody lived to end."""
         with open_machine(self.file) as machine:
             backend = SimulatorBackend(machine)
             recorder = Recorder.open(backend, self.state)
-            plan = plan_request(backend, Request(10, Node(1), sources=(0,), kinds=HEAP, batch_pages=512))
+            plan = plan_request(backend, Request(10, Node(1), sources=(0,), kinds=HEAP, batch_pages=pages))
             record = recorder.begin(plan)
             job = Job(record.number, backend, plan, record)
             job.run()

@@ -43,6 +43,7 @@ def test_what_is_no_size(text: str) -> None:
 def test_rates_and_durations() -> None:
     assert parse_rate("200MiB/s") == parse_rate("200M") == 200 << 20
     assert [parse_duration(t) for t in ("5ms", "2s", "40us", "1min")] == [5_000_000, 2 * 10**9, 40_000, 60 * 10**9]
+    assert [parse_duration(t) // 10**9 for t in ("10m", "1.5h")] == [600, 5400]
     with pytest.raises(UsageError, match="more than nothing"):
         parse_rate("0/s")
     with pytest.raises(UsageError, match="is not a duration"):
