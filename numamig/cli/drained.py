@@ -14,6 +14,7 @@ from numamig.cli.table import print_table
 from numamig.migrate.drain.holders import Held, Survey
 from numamig.migrate.drain.prospect import Prospect
 from numamig.migrate.drain.unmovable import Unmovable, mapped_bytes, unmovable
+from numamig.migrate.request import Mapped
 from numamig.model.finding import Finding, Severity
 from numamig.model.nodeset import format_nodeset
 from numamig.model.outcome import Outcome
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Report", "introduce", "print_prospect", "prospect_as_dict"]
 
 _NAMED = 3
+_UNSURE = 20
+"""What is shared may be estimated: then less than such a part is no news."""
 
 
 def introduce(before: Prospect) -> None:
@@ -80,6 +83,8 @@ def _headline(before: Prospect) -> str:
         if not held
         else (f"{_processes(len(held))} {'have' if len(held) > 1 else 'has'} {format_bytes(before.seen.bytes)} there")
     )
+    if any(each.shared_bytes for each in held):
+        who += ", what is shared counted for each"
     jobs = "" if not before.jobs else f"; {len(before.jobs)} job{'s' * (len(before.jobs) > 1)} to {_nodes(before.to)}"
     return f"{_nodes(before.nodes)}: {who}{jobs}"
 
@@ -264,13 +269,19 @@ class Report:
         for ran in mine:
             for outcome, pages in ran.stayed.items():
                 stayed[outcome] = stayed.get(outcome, 0) + pages
-        said += [f"{format_bytes(n * page)} {o.words}: {o.reason}" for o, n in stayed.items()]
+        left_out = 0
+        if any(ran.job and ran.job.request.mapped is Mapped.PRIVATE for ran in mine):
+            left_out = each.shared_bytes or 0
+            stayed[Outcome.SHARED] = stayed.get(Outcome.SHARED, 0) + left_out // page
+        said += [f"{format_bytes(n * page)} {o.words}: {o.reason}" for o, n in stayed.items() if n]
         bound = [f.reason for ran in mine if ran.job for f in ran.job.plan.warnings if f.check == "policy"]
+        fresh = each.bytes - sum(stayed.values()) * page
+        unsure = each.bytes // _UNSURE if left_out and each.estimated else 0
         if bound:
             said += bound
         elif not said and not mine and self.before.seen.find(each.process) is not None:
             said.append("not come to")
-        elif (fresh := each.bytes - sum(stayed.values()) * page) > 0 and not any(ran.refused for ran in mine):
+        elif fresh > unsure and not any(ran.refused for ran in mine):
             said.append(f"{format_bytes(fresh)} came there meanwhile")
         if each.hidden_bytes:
             said.append(f"{format_bytes(each.hidden_bytes)} marked by NUMA balancing: nobody sees on which node")

@@ -217,6 +217,17 @@ def test_shared_pages_stay_unless_asked_for_and_are_moved_once(numamig: Numamig)
     assert second["moved_bytes"] == 4 * MIB
 
 
+def test_where_most_is_shared_only_the_rest_is_tried(numamig: Numamig) -> None:
+    machine = Machine(numamig, SHARERS.replace("size: 8MiB", "size: 1MiB"))
+    assert "what is shared counted for each" in machine("drain", "2", "--to", "1", "--dry-run").stdout
+    drained = machine.json("drain", "2", "--to", "1", code=1)
+    (job,) = drained["jobs"]
+    assert (job["chosen"], job["outcomes"]["moved"]) == (256, 256)
+    assert machine.placed(10) == {1: 256, 2: 1024}
+    why = {each["pid"]: each["why"] for each in drained["remains"]}
+    assert why[10].startswith("4.0M shared: ") and "--shared" in why[10] and "meanwhile" not in why[10]
+
+
 def test_who_cannot_be_moved_is_listed_with_the_reason_and_leaves_the_others(numamig: Numamig) -> None:
     machine = Machine(numamig, MIXED)
     drained = machine.json("drain", "2", "--to", "0,1", code=1)

@@ -22,6 +22,7 @@ from numamig.migrate.plan import Plan
 from numamig.migrate.request import Request
 from numamig.model.finding import Finding, Severity
 from numamig.model.nodeset import format_nodeset
+from numamig.model.outcome import Outcome
 from numamig.model.process import Process
 from numamig.model.topology import Topology
 from numamig.units import format_bytes, format_duration
@@ -98,8 +99,8 @@ def look_ahead(
     jobs: list[tuple[Share, Plan]] = []
     refused: list[Refused] = []
     for each, parts in zip(seen.held, assign(seen.held, room, shared=shared), strict=True):
-        if not shared and each.private_bytes == 0 and not each.hidden_bytes and not each.estimated:
-            refused.append(Refused(each, "other processes map them: --shared moves them too"))
+        if not shared and each.bytes and each.private_bytes == 0 and not each.hidden_bytes:
+            refused.append(Refused(each, Outcome.SHARED.reason))
             continue
         try:
             planned = [
@@ -152,5 +153,6 @@ def _findings(
     known = [each for each in times if each is not None]
     if plans and len(known) == len(times):
         jobs = "1 job" if len(plans) == 1 else f"{len(plans)} jobs"
-        found.append(Finding("estimate", Severity.OK, f"about {format_duration(sum(known))} in {jobs}"))
+        most = "at most " if any(plan.request.shared for plan in plans) else ""
+        found.append(Finding("estimate", Severity.OK, f"{most}about {format_duration(sum(known))} in {jobs}"))
     return found

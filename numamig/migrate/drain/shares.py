@@ -12,7 +12,7 @@ from numamig.migrate.destination import Node
 from numamig.migrate.drain.holders import Held
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.preflight.pages import bound_nodes
-from numamig.migrate.request import Request
+from numamig.migrate.request import Mapped, Request
 from numamig.migrate.reserve import reserve_on
 from numamig.model.finding import Severity
 from numamig.model.pages import Ranges
@@ -157,6 +157,8 @@ def plan_share(backend: Backend, share: Share, request: Request) -> Plan:
     :raises RefusedError: the caller may not look at it, or move its pages
     """
     request = replace(request, to=Node(share.node), within=share.within)
+    if not request.shared and 2 * (share.held.shared_bytes or 0) > share.held.bytes:
+        request = replace(request, mapped=Mapped.PRIVATE)  # to ask is cheaper than to try what stays
     plan = plan_request(backend, request)
     bound = next((finding for finding in plan.errors if finding.check == "policy"), None)
     if bound is None or not isinstance(backend, TellsPolicies):
