@@ -97,6 +97,8 @@ class Capabilities:
     """Has transparent huge pages."""
     heat: bool = False
     """Can tell which pages are in use (``TellsHeat``)."""
+    scenario: str = ""
+    """File that a simulated machine was made from; "" for none."""
     balancing: bool = False
     """NUMA balancing is on and may move pages back."""
     missing: dict[str, str] = field(default_factory=dict)

@@ -33,9 +33,11 @@ _COMMANDS = {
     "resume": "Go on with a job that was killed or stopped.",
     "watch": "Whether the pages of a job stay where it put them.",
     "replay": "Run a YAML profile.",
+    "record": "What a command does, as a profile.",
     "rehearse": "What a profile would come to: run on a simulated twin.",
     "schema": "JSON Schema of profiles and scenarios, for editors.",
     "doctor": "What this kernel and these rights allow.",
+    "lab": "A virtual NUMA machine with a real kernel, and the console on it.",
     "completion": "The script that completes words for your shell.",
 }
 _PURPOSES = {
@@ -130,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
         from numamig.cli.completion import speak_to_shells
 
         speak_to_shells()
-    sys.exit(_run(arguments))
+    sys.exit(run(arguments))
 
 
 def _mend_streams() -> None:
@@ -143,7 +145,8 @@ def _mend_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _run(arguments: list[str] | None) -> int:
+def run(arguments: list[str] | None) -> int:
+    """Run a command to its end; one of ``ExitCode``. What goes wrong is told on stderr."""
     try:
         result: Any = cli.main(args=arguments, prog_name="numamig", standalone_mode=False)
         sys.stdout.flush()

@@ -115,8 +115,11 @@ def pace_option(default: str) -> Callable[[_Function], _Function]:
     )
 
 
-def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command that takes the machine options and ``--json``, and is handed a ``Shared`` and ``as_json``."""
+def command(name: str, *, runs_another: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command that takes the machine options and ``--json``, and is handed a ``Shared`` and ``as_json``.
+
+    :param runs_another: behind its own options comes another command, whose options are none of its
+    """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
@@ -134,7 +137,8 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
             return function(shared, **arguments)
 
         with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(call)
-        made = click.command(name, cls=TeachingCommand, context_settings={"help_option_names": HELP_OPTIONS})
+        settings = {"help_option_names": HELP_OPTIONS, "allow_interspersed_args": not runs_another}
+        made = click.command(name, cls=TeachingCommand, context_settings=settings)
         finished: click.Command = made(machine_options(with_json))
         for param in finished.params:
             if isinstance(param, click.Option) and isinstance(param.type, click.IntRange):

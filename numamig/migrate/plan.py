@@ -15,6 +15,7 @@ from numamig.migrate.preflight import Seen, look
 from numamig.migrate.preflight.pages import sharing
 from numamig.migrate.preflight.room import hugetlb_room, memory_room, thp_room
 from numamig.migrate.preflight.standing import pinned
+from numamig.migrate.preflight.tally import Tally
 from numamig.migrate.request import Request
 from numamig.migrate.reserve import reserve_on
 from numamig.model.finding import Finding, Severity
@@ -112,7 +113,7 @@ def make_plan(seen: Seen, request: Request) -> Plan:
     most = sys.maxsize if request.most_pages is None else request.most_pages
     expected = None
     if all(size in seen.costs for size in tally.folios):
-        expected = estimate(tally.folios, seen.costs, request, page)
+        expected = estimate(_limited(tally, most * page), seen.costs, request, page)
     return Plan(
         request=request,
         process=seen.process,
@@ -137,6 +138,14 @@ def _by_target(ways: Mapping[tuple[int, int], int]) -> dict[int, int]:
     for (_, target), count in ways.items():
         found[target] += count
     return dict(found)
+
+
+def _limited(tally: Tally, most_bytes: int) -> Mapping[int, int]:
+    """Folios by size of so many bytes at most."""
+    wanted = tally.wanted_bytes
+    if wanted <= most_bytes:
+        return tally.folios
+    return {size: -(-count * most_bytes // wanted) for size, count in tally.folios.items()}
 
 
 def _reserve(node: int, seen: Seen, request: Request) -> int:

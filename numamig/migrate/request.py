@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numamig.migrate.destination import Destination, destination_from
 from numamig.migrate.order_mode import Heat, Order, OrderMode
-from numamig.model.pages import Ranges
 from numamig.model.process import RegionKind
+
+if TYPE_CHECKING:
+    from numamig.migrate.destination import Destination
+    from numamig.model.pages import Ranges
 
 __all__ = ["DEFAULT_BATCH_PAGES", "MOST_CALLS", "Mapped", "Request", "Retry", "RetryMode"]
 
@@ -121,7 +123,9 @@ class Request:
     @classmethod
     def from_dict(cls, said: Mapping[str, Any]) -> Request:
         """What ``as_dict`` said."""
-        values = dict(said)
+        from numamig.migrate.destination import FollowCpus, destination_from
+
+        values = {**cls(said["pid"], FollowCpus()).as_dict(), **said}  # what an earlier numamig could not say
         retry = dict(values["retry"])
         values["retry"] = Retry(**{**retry, "mode": RetryMode(retry["mode"])})
         order = dict(values["order"])

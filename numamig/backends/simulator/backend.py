@@ -65,6 +65,7 @@ class SimulatorBackend:
         self._capabilities = Capabilities(
             kernel=machine.kernel.name,
             machine=machine.title,
+            scenario=machine.scenario,
             user=caller.user,
             simulated=True,
             virtual_time=True,

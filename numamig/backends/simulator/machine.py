@@ -61,6 +61,8 @@ class Machine:
         self.kernel = kernel
         self.caller = caller
         self.title = title
+        self.scenario = ""
+        """The file that it was made from."""
         self.costs = costs
         self.access = access or AccessModel(self.distances)
         self.seed = seed

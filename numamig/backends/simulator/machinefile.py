@@ -155,7 +155,7 @@ def _open(path: Path, lock: _Lock, scenario: Path | None) -> Machine:
                 raise FileError(
                     str(path), [(0, "was made by another numamig: its memory is laid out differently")]
                 ) from None
-            machine.boot_id = header.boot_id
+            machine.boot_id, machine.scenario = header.boot_id, header.scenario
             kept.keep(machine)
     except BaseException:
         lock.close()

@@ -6,9 +6,9 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from numamig.backends.base import Backend, TellsMemoryImage
 from numamig.migrate.batch import Batch
@@ -35,10 +35,15 @@ _Region = tuple[int, int, str, str]
 class Recorder:
     """The journal and the locks of a machine: every job that moves pages for somebody has a record from here."""
 
+    closing: ClassVar[Callable[[Recorder], None] | None] = None
+    """Is told of each one before it closes: whoever writes down what others do."""
+
     def __init__(self, journal: Journal, locks: WriterLocks, backend: Backend) -> None:
         self.journal = journal
         self.locks = locks
-        self._backend = backend
+        self.begun: list[int] = []
+        """Jobs that were begun, or gone on with, by this one."""
+        self.backend = backend
 
     @classmethod
     def open(cls, backend: Backend, environment: Mapping[str, str] = os.environ) -> Recorder:
@@ -58,7 +63,7 @@ class Recorder:
 
         :raises JournalError: it cannot be written.
         """
-        backend, process = self._backend, plan.process
+        backend, process = self.backend, plan.process
         image = image_of(backend, process)
         number = self.journal.new_job(
             {
@@ -80,14 +85,20 @@ class Recorder:
                 "regions": json.dumps(_regions(plan)),
             }
         )
+        self.begun.append(number)
         return JobRecord(self, number, image)
 
     def go_on(self, entry: JobEntry) -> JobRecord:
         """The record of a job that was left unfinished."""
+        self.begun.append(entry.id)
         return JobRecord(self, entry.id, entry.image)
 
     def close(self) -> None:
-        self.journal.close()
+        try:
+            if Recorder.closing is not None:
+                Recorder.closing(self)
+        finally:
+            self.journal.close()
 
 
 class JobRecord:

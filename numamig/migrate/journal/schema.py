@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-__all__ = ["COLUMNS", "SCHEMA", "VERSION", "connect", "connect_to_read"]
+__all__ = ["COLUMNS", "FROM_1", "SCHEMA", "VERSION", "connect", "connect_to_read"]
 
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -31,6 +31,12 @@ CREATE TABLE act (
 );
 CREATE INDEX act_of_job ON act (job);
 """
+FROM_1 = """
+UPDATE job SET request = json_remove(
+    json_set(request, '$.to', json_object('node', json_extract(request, '$.target'))), '$.target'
+)
+"""
+"""What makes it of format 2: pages need not all go to one node."""
 COLUMNS = (
     "id, kind, undoes, backend, machine, host, login_uid, uid, boot, pid, start_time, device, inode, layout, name,"
     " page_size, planned, request, regions, state, reason, outcomes, counters, created, changed"

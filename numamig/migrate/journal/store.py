@@ -22,7 +22,7 @@ from typing import Any
 from numamig.errors import JournalError, UsageError
 from numamig.migrate.journal.packing import left_bytes
 from numamig.migrate.journal.place import demand_private, kept_for_s, make_private
-from numamig.migrate.journal.schema import COLUMNS, SCHEMA, VERSION, connect, connect_to_read
+from numamig.migrate.journal.schema import COLUMNS, FROM_1, SCHEMA, VERSION, connect, connect_to_read
 from numamig.model.outcome import Outcome, OutcomeCounts
 from numamig.model.process import MemoryImage
 
@@ -110,13 +110,15 @@ class Journal:
             raise JournalError(
                 f"{self.path} was written by a later numamig (format {version})", hint="use that, or move the file away"
             )
-        if version == 0:
+        if version < VERSION:
             with self.transaction():
                 (version,) = self._db.execute("PRAGMA user_version").fetchone()  # somebody may have been quicker
                 if version == 0:
                     for statement in SCHEMA.split(";"):
                         self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version={VERSION}")
+                elif version == 1:
+                    self._db.execute(FROM_1)
+                self._db.execute(f"PRAGMA user_version={VERSION}")
 
     def close(self) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -195,12 +196,30 @@ def test_where_nothing_can_be_written_there_is_none() -> None:
 def test_a_later_version_is_left_alone(path: Path) -> None:
     journal = Journal(path)
     with journal.transaction() as db:
-        db.execute("PRAGMA user_version=2")
+        db.execute("PRAGMA user_version=3")
     journal.close()
     before = path.read_bytes()
-    with pytest.raises(JournalError, match=r"later numamig \(format 2\)"):
+    with pytest.raises(JournalError, match=r"later numamig \(format 3\)"):
         Journal(path)
     assert path.read_bytes() == before
+
+
+def test_an_earlier_version_is_understood(path: Path) -> None:
+    backend = machine()
+    add_process(backend, [0] * 10)
+    journal = Journal(path)
+    recorder = Recorder(journal, WriterLocks(None), backend)
+    plan = plan_request(backend, Request(PID, Node(1), sources=(0,), shared=True))
+    number = recorder.begin(plan).number
+    said = {"pid": PID, "target": 1, "retry": plan.request.as_dict()["retry"], "kinds": [], "sources": [0]}
+    said |= {"within": None, "shared": True}
+    with journal.transaction() as db:
+        db.execute("UPDATE job SET request = ?", (json.dumps(said),))
+        db.execute("PRAGMA user_version=1")
+    journal.close()
+    again = Journal(path)
+    assert Request.from_dict(again.job(number).request) == plan.request
+    again.close()
 
 
 def test_what_is_no_journal_is_left_alone(path: Path) -> None:
