@@ -147,6 +147,7 @@ def _mend_streams() -> None:
 
 def run(arguments: list[str] | None) -> int:
     """Run a command to its end; one of ``ExitCode``. What goes wrong is told on stderr."""
+    stdout = sys.stdout
     try:
         result: Any = cli.main(args=arguments, prog_name="numamig", standalone_mode=False)
         sys.stdout.flush()
@@ -161,9 +162,11 @@ def run(arguments: list[str] | None) -> int:
     except NumamigError as error:
         return _complain(error.message, error.hint or _gone_hint(error), error.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has had enough; without this the interpreter complains again on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
+        return _nobody_reads()
+    except SystemExit:
+        if sys.stdout is not stdout:  # a broken pipe that click has met: it puts something else there, and ends with 1
+            return _nobody_reads()
+        raise
     except Exception as error:
         if os.environ.get("NUMAMIG_DEBUG"):
             raise
@@ -172,6 +175,13 @@ def run(arguments: list[str] | None) -> int:
         return _complain(
             f"internal error: {type(error).__name__}: {error}", "NUMAMIG_DEBUG=1 shows where", ExitCode.INTERNAL
         )
+
+
+def _nobody_reads() -> ExitCode:
+    """Whoever read our output has had enough; without this the interpreter complains again on its way out."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+    os.dup2(sys.stdout.fileno(), 1)
+    return ExitCode.DONE
 
 
 def _complain(message: str, hint: str | None, code: ExitCode) -> int:
