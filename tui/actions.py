@@ -294,6 +294,17 @@ ACTIONS: tuple[Action, ...] = (
         applies=_has_job,
     ),
     Action(
+        "save",
+        "w",
+        "save",
+        "save...",
+        "save what was moved as a profile, to replay it",
+        "job",
+        applies=lambda s: s.jobs > 0,
+        rank=35,
+        types_ahead=True,
+    ),
+    Action(
         "ledger",
         "L",
         "ledger",

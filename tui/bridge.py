@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from numamig.backends.base import Backend
 from numamig.clock import PacedClock
@@ -26,6 +27,7 @@ from tui.acts import Act, Acts, Said
 from tui.earlier import EarlierJob, earlier_jobs
 from tui.looking import Looker
 from tui.planning import Planner, Wanted
+from tui.saving import save
 from tui.snapshots import Identity, Pace, Planned, Steps, Watch
 from tui.stepping import Stepper
 
@@ -219,6 +221,10 @@ class Bridge:
 
     def any_running(self) -> bool:
         return any(job.state is JobState.RUNNING for job in self.jobs())
+
+    def save(self, path: Path) -> int:
+        """As ``saving.save``, of the jobs here."""
+        return save(self.backend, self._queue.recorder, (job.number for job in self.jobs()), path)
 
     # What is asked for: it may wait for the journal, and raises what the queue raises
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from tui.acts import Said
@@ -17,6 +18,7 @@ from tui.screens.edit import EditDialog, Edited
 from tui.screens.ledger import Account, LedgerDialog
 from tui.screens.looking import LookingScreen
 from tui.screens.plan import Accepted, PlanDialog
+from tui.screens.save import SaveDialog
 from tui.screens.undo import UndoDialog
 
 __all__ = ["ActingScreen"]
@@ -71,6 +73,19 @@ class ActingScreen(LookingScreen):
 
     def _account(self, number: int) -> Account:
         return self._now(number), self.bridge.ledger(number), self.narrator.told_of(number)
+
+    def action_save(self) -> None:
+        dialog = SaveDialog(self.look, len(self.queue.jobs))
+        self.app.push_screen(dialog, self._named)
+
+    def _named(self, name: str | None) -> None:
+        if name is not None:
+            self.bridge.bring(partial(self._save, name))
+
+    def _save(self, name: str) -> Said:
+        left_out = self.bridge.save(Path(name))
+        rest = f"; {left_out} moved nothing" if left_out else ""
+        return Said(f"saved{rest}", f"numamig replay {name}")
 
     def action_earlier(self) -> None:
         self.app.push_screen(EarlierDialog(self.look, self.bridge), self._earlier_chosen)

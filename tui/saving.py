@@ -1,0 +1,24 @@
+"""What was done in the console, saved as a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from numamig.backends.base import Backend
+from numamig.migrate.journal.record import Recorder
+
+__all__ = ["save"]
+
+
+def save(backend: Backend, recorder: Recorder, jobs: Iterable[int], path: Path) -> int:
+    """Write down what some jobs moved, as a profile; how many of them moved nothing.
+
+    :raises UsageError: there is such a file already, it cannot be written, or nothing was moved.
+    """
+    from numamig.replay.record import machine_named, record, write_profile  # nobody waits for YAML at the start
+
+    entries = [recorder.journal.job(number) for number in sorted(jobs)]
+    recording = record(recorder.journal, entries, backend.processes(), by_pid=backend.capabilities.simulated)
+    write_profile(path, recording.text("Recorded in the console", *machine_named(backend)))
+    return len(recording.left_out)
