@@ -46,7 +46,7 @@ class Also:
 
 SIZE = written(_NUMBER + _BYTES + r"\s*")
 RATE = written(_NUMBER + _BYTES + r"(/s)?\s*", least=1)
-DURATION = written(_NUMBER + r"(ns|us|µs|ms|s|min)\s*", number=None)
+DURATION = written(_NUMBER + r"(ns|us|µs|ms|s|m|min|h)\s*", number=None)
 SHARE = written(r"\s*" + _PERCENT + r"\s*", number=None)
 
 
