@@ -137,21 +137,18 @@ class _Loading:
         """
         :raises FileError: it cannot be had; at the place that names it.
         """
-        own = document.marks[place].path
-        path = str(Path(own).parent / include["file"])
-        real = os.path.realpath(path)
 
         def refuse(words: str) -> FileError:
             return FileError(document.path, [document.fault(place, f"{include['file'][:80]!r} {words}")])
 
-        if real in inside:
-            chain = " → ".join(Path(each).name for each in (*inside[inside.index(real) :], real))
-            raise refuse(f"includes itself: {chain}")
-        if depth >= MOST_NESTED:
-            raise refuse(f"is inside of more than {MOST_NESTED} blocks of steps and files")
-        if self.files >= _MOST_FILES:
-            raise refuse(f"is one file too many: {_MOST_FILES} at most")
+        path = str(Path(document.marks[place].path).parent / include["file"])
         try:
+            real = os.path.realpath(path)
+            if real in inside:
+                chain = " → ".join(Path(each).name for each in (*inside[inside.index(real) :], real))
+                raise refuse(f"includes itself: {chain}")
+            if self.files >= _MOST_FILES:
+                raise refuse(f"is one file too many: {_MOST_FILES} at most")
             if not stat.S_ISREG(Path(real).stat().st_mode):
                 raise refuse("is no file that can be included")
         except (OSError, ValueError) as error:

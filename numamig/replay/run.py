@@ -166,8 +166,9 @@ class _Run:
         else:
             said["expect"] = judge(self.backend, step.expect or Expect(), self.report, self.touched, process)
 
-    def _wait(self, wait: Wait) -> object:
-        """
+    def _wait(self, wait: Wait) -> float:
+        """Seconds that it took.
+
         :raises RefusedError: what was waited for did not come.
         """
         clock = self.backend.clock
@@ -183,14 +184,14 @@ class _Run:
             free = self.backend.node_counters().free_bytes
             waited = clock.now_ns() - began
             if all(free.get(node, 0) >= size for node, size in wait.until.free.items()):
-                return {"seconds": round(waited / 1e9, 9)}
+                return round(waited / 1e9, 9)
             if waited >= wait.at_most:
                 there = ", ".join(
                     f"{format_bytes(free.get(node, 0))} on node {node}" for node in sorted(wait.until.free)
                 )
                 raise RefusedError(f"waited {format_duration(wait.at_most)} for {words}: there is {there}")
             nap(clock, min(wait.every, wait.at_most - waited), self.wanted)
-        return {"seconds": round((clock.now_ns() - began) / 1e9, 9)}
+        return round((clock.now_ns() - began) / 1e9, 9)
 
     def _for_each(self, block: ForEach, blocks: list[_Said]) -> None:
         try:

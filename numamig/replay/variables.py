@@ -99,6 +99,8 @@ class Scope:
             value: yaml.ScalarNode | str = "${"
             if match.group() != "$${":
                 value = self._value(match, node, faults)
+                if match[1] is None:
+                    break  # whatever follows belongs to it, or not
             if isinstance(value, str):
                 parts.append(value)
             else:

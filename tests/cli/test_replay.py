@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from numamig.resources import profiles_folder
 from tests.cli.conftest import Numamig
+from tests.cli.test_jobs import Kept
 
 GOOD = """numamig: 1
 title: Bring db home
@@ -58,9 +62,90 @@ def test_without_expectations_pages_that_remain_end_with_1(numamig: Numamig) -> 
     assert numamig("replay", write(numamig, both)).returncode == 1
 
 
-def test_the_same_run_prints_the_same_bytes(numamig: Numamig) -> None:
+MUCH = """numamig: 1
+title: A bit of everything
+backend: simulator
+scenario: small.yaml
+variables: {target: 1}
+steps:
+  - migrate: {process: {name: db}, pages: {kind: heap}, to: "${target}", order: {mode: random, seed: 7}}
+  - undo: {step: 1}
+  - for_each:
+      process: {user: ada, name: db}
+      steps:
+        - migrate: {pages: {kind: heap}, weights: {0: 1, 1: 2}, batch: {pages: 100}}
+        - expect: {moved: ">= 90%", remote: "<= 90%"}
+  - repeat: {times: 2, steps: [{wait: 3s}, {undo: last}, {migrate: {process: {name: db}, pages: {kind: heap}, to: 0}}]}
+"""
+
+
+def test_the_same_run_prints_the_same_bytes_whatever_was_done_before(numamig: Numamig) -> None:
+    path = write(numamig, MUCH)
+    states = [{"XDG_STATE_HOME": str(numamig.folder / name), "PYTHONHASHSEED": seed} for name, seed in ("a1", "b2")]
+    numamig("replay", path, **states[1])
+    reports = [numamig("replay", path, "--json", **state) for state in states]
+    assert reports[0].returncode == 0, reports[0].stderr
+    assert reports[0].stdout == reports[1].stdout
+    assert [job["job"] for job in json.loads(reports[0].stdout)["steps"][1]["undo"]] == [2]
+
+
+def test_nor_does_the_journal_of_a_kept_machine_show_in_a_report(numamig: Numamig) -> None:
+    path = write(numamig, MUCH)
+    reports = []
+    for seed in ("1", "2"):
+        kept = Kept(numamig)  # with a file of its own each time, and one journal for both
+        reports.append(
+            numamig("--machine", str(kept.file), "replay", path, "--json", PYTHONHASHSEED=seed, **kept.state)
+        )
+        assert reports[-1].returncode == 0, reports[-1].stderr
+        kept.file.unlink()
+    (journal,) = (numamig.folder / "state").rglob("journal.sqlite")
+    with closing(sqlite3.connect(journal)) as db:
+        ((last,),) = db.execute("SELECT max(id) FROM job")
+    assert last == 2 * len(re.findall('"job":', reports[0].stdout))
+    assert reports[0].stdout == reports[1].stdout
+
+
+def test_variables_are_set_on_the_command_line(numamig: Numamig) -> None:
+    path = write(numamig, MUCH)
+    done = numamig("plan", path, "--set", "target=3", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["plans"][0]["to"] == {"node": 3}
+    done = numamig("replay", path, "--set", "targe=3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no variable of that name (did you mean 'target'?)" in done.stderr
+    done = numamig("replay", path, "--set", "target=2")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "profile.yaml:7:61: node 2 does not exist" in done.stderr
+
+
+def test_in_a_pipe_there_are_lines_and_on_a_terminal_a_bar(numamig: Numamig) -> None:
     path = write(numamig, GOOD)
-    assert numamig("replay", path, "--json").stdout == numamig("replay", path, "--json").stdout
+    said = numamig("replay", path).stderr
+    lines = said.splitlines()
+    assert "job 1: db (10), 3,072 pages to node 1" in lines
+    assert "job 1: done, 3,072 of 3,072 pages moved" in lines
+    assert "job 1: 3,072 pages are where they were moved to" in lines
+    assert "wait 2.0 s" in lines
+    assert "\r" not in said and "[###" not in said
+    shown = numamig.answered("", "replay", path).stderr
+    assert "to node 1  [####" in shown and "100%" in shown
+
+
+def test_what_was_seen_after_each_job_is_in_the_report(numamig: Numamig) -> None:
+    path = write(numamig, GOOD)
+    (job,) = json.loads(numamig("replay", path, "--json").stdout)["steps"][0]["migrate"]
+    assert job["verified"] == {"in_place_pages": 3072, "elsewhere": {}, "absent_pages": 0}
+    assert "verified       3,072 pages are where they were moved to" in numamig("replay", path).stdout
+
+
+def test_a_fault_of_an_included_file_has_its_name(numamig: Numamig) -> None:
+    (numamig.folder / "inner.yaml").write_text("numamig: 1\nsteps:\n  - migrate: {process: {name: dbx}, to: 9}\n")
+    done = numamig("replay", write(numamig, GOOD + "  - include: inner.yaml\n"))
+    assert (done.returncode, done.stdout) == (2, "")
+    first, second = done.stderr.splitlines()
+    assert "inner.yaml:3:15: no process has name dbx" in first + second
+    assert "inner.yaml:3:41: node 9 does not exist" in first + second
 
 
 def test_the_shipped_profile_keeps_its_promises_from_anywhere(numamig: Numamig) -> None:
@@ -108,7 +193,7 @@ def test_a_wrong_profile_is_refused_with_its_line(numamig: Numamig, old: str, ne
 def test_a_profile_that_is_not_there(numamig: Numamig) -> None:
     done = numamig("replay", "no-such-thing")
     assert done.returncode == 2
-    assert "shipped: pull-database-to-its-cpus" in done.stderr
+    assert "(shipped: " in done.stderr and "pull-database-to-its-cpus" in done.stderr
     assert Path(numamig.folder).exists()
 
 
