@@ -20,7 +20,7 @@ from numamig.cli.running import recording
 from numamig.errors import ExitCode, RefusedError, TargetGone, UsageError
 from numamig.migrate.destination import Node
 from numamig.migrate.drain.holders import Survey, candidates, survey
-from numamig.migrate.drain.prospect import Prospect, look_ahead
+from numamig.migrate.drain.prospect import Prospect, Refused, look_ahead
 from numamig.migrate.plan import Plan
 from numamig.migrate.request import Request
 from numamig.model.nodeset import format_nodeset, parse_nodeset
@@ -150,8 +150,12 @@ def _only_told(before: Prospect, consent: Consent, *, as_json: bool) -> ExitCode
         print_json(drained.prospect_as_dict(before))
     else:
         drained.print_prospect(before)
-    stopped = (before.refused and not before.jobs) or (consent.strict and before.warnings)
+    stopped = (_refusals(before) and not before.jobs) or (consent.strict and before.warnings)
     return ExitCode.REFUSED if stopped else ExitCode.DONE
+
+
+def _refusals(before: Prospect) -> list[Refused]:
+    return [refused for refused in before.refused if not refused.left_out]
 
 
 def _demand(before: Prospect, consent: Consent) -> None:
@@ -189,6 +193,6 @@ def _exit_code(before: Prospect, done: Drained, after: Survey) -> ExitCode:
     if after.empty and done.error is None:
         return ExitCode.DONE
     moved = any(ran.job is not None and ran.job.outcomes[Outcome.MOVED] for ran in done.ran)
-    refused = bool(before.refused or before.seen.locked or done.error or any(ran.refused for ran in done.ran))
+    refused = bool(_refusals(before) or before.seen.locked or done.error or any(ran.refused for ran in done.ran))
     tried = any(ran.job is not None for ran in done.ran)
     return ExitCode.REFUSED if refused and not moved and not tried else ExitCode.PARTIAL

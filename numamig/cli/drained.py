@@ -121,7 +121,6 @@ def _print_holders(before: Prospect) -> None:
     goes: dict[int, list[str]] = {}
     for share, _ in before.jobs:
         goes.setdefault(share.held.process.pid, []).append(str(share.node))
-    why = {refused.held.process.pid: f"stays: {refused.reason}" for refused in before.refused}
     rows = [
         [
             str(each.process.pid),
@@ -130,13 +129,20 @@ def _print_holders(before: Prospect) -> None:
             format_bytes(each.process.resident_bytes),
             _held(each),
             _shared(each),
-            ",".join(goes.get(each.process.pid, [])) or why.get(each.process.pid, "·"),
+            ",".join(goes.get(each.process.pid, [])) or "stays",
         ]
         for each in before.seen.held
     ]
     if rows:
         head = ["pid", "name", "user", "rss", "there", "shared", "goes to node"]
         print_table(head, rows, left=frozenset({"name", "user", "goes to node"}))
+
+    for refused in before.refused:
+        click.echo(f"stays: {_named(refused.held)}: {plain(refused.reason)}")
+
+
+def _named(each: Held) -> str:
+    return f"{plain(each.process.name)} ({each.process.pid}, {plain(each.process.user)})"
 
 
 def _held(each: Held) -> str:
@@ -217,11 +223,8 @@ class Report:
             click.echo(f"{where}: {who} memory there any more")
         elif self.after.held:
             click.echo(f"still on {where}: {_processes(len(self.after.held))}, {format_bytes(self.after.bytes)}")
-            rows = [
-                [str(each.process.pid), each.process.name, each.process.user, _held(each), self._why(each)]
-                for each in self.after.held
-            ]
-            print_table(["pid", "name", "user", "there", "why"], rows, left=frozenset({"name", "user", "why"}))
+            for each in self.after.held:
+                click.echo(f"  {_held(each):>8}  {_named(each)}: {plain(self._why(each))}")
         _print_locked(self.after)
         _print_unmovable(self._unmovable())
 

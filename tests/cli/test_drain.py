@@ -207,6 +207,7 @@ def test_shared_pages_stay_unless_asked_for_and_are_moved_once(numamig: Numamig)
     planned = machine.json("drain", "2", "--to", "1", "--dry-run")
     assert [(each["pid"], each["shared_bytes"]) for each in planned["processes"]] == [(10, 4 * MIB), (11, 4 * MIB)]
     assert planned["wanted_bytes"] == 8 * MIB
+    assert machine.json("drain", "2", "--to", "1", "--pid", "11", code=1)["jobs"] == []
     first = machine.json("drain", "2", "--to", "1", code=1)
     assert (machine.placed(10), machine.placed(11)) == ({1: 2048, 2: 1024}, {2: 1024})
     assert ["--shared" in each["why"] for each in first["remains"]] == [True, True]

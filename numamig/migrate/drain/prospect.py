@@ -36,6 +36,8 @@ class Refused:
 
     held: Held
     reason: str
+    left_out: bool = False
+    """Nobody refuses: it was not asked for, since others map the pages too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def look_ahead(
     refused: list[Refused] = []
     for each, parts in zip(seen.held, assign(seen.held, room, shared=shared), strict=True):
         if not shared and each.bytes and each.private_bytes == 0 and not each.hidden_bytes:
-            refused.append(Refused(each, Outcome.SHARED.reason))
+            refused.append(Refused(each, Outcome.SHARED.reason, left_out=True))
             continue
         try:
             planned = [
