@@ -20,6 +20,7 @@ from numamig.errors import LabError
 from numamig.lab.handover import GUEST_DIRECTORY, Handover, OutputTail, prepare_handover
 from numamig.lab.kernels import KernelImage
 from numamig.lab.machine import DEFAULT_MACHINE, Machine, vng_arguments
+from numamig.lab.terminal import HostTerminal, qemu_words
 
 __all__ = ["console_end", "find_vng", "run"]
 
@@ -49,13 +50,15 @@ def run(
     timeout_seconds: float | None = None,
     stdout: BinaryIO | None = None,
     environment: Mapping[str, str] | None = None,
+    terminal: bool = False,
 ) -> int:
     """Boot ``kernel`` on ``machine``, run ``command`` as root there, and return its exit code.
 
     The guest sees the host's files, read-only but for its own overlays. The command's standard output and
     error are copied to ``stdout`` (by default this process's) while it runs; its standard input is empty;
     programs installed beside this Python are found first. ``environment`` is added to its variables.
-    ``timeout_seconds`` counts from now, so it includes the boot.
+    ``timeout_seconds`` counts from now, so it includes the boot. With ``terminal`` the command is one of
+    ``terminal_command``: this process's terminal is lent to it, and its output as said above comes last.
 
     Raises LabError when the machine cannot be started, dies, or outlasts the timeout. Neither processes nor
     files are left behind then, nor on ctrl-c.
@@ -88,12 +91,23 @@ def run(
             # say so.
             "--cwd=/",
             # Relative to where QEMU is started, because virtme-ng splits this at blanks.
-            f"--qemu-opts=-pidfile {_PROCESS_ID_FILE}",
+            f"--qemu-opts=-pidfile {_PROCESS_ID_FILE}{' ' + qemu_words() if terminal else ''}",
             "--verbose",
             "--",
             f"sh {GUEST_DIRECTORY}/{handover.script.name} {GUEST_DIRECTORY}",
         ]
-        return _attend(arguments, handover, host_only, kernel, limit, stream)
+        if not terminal:
+            return _attend(arguments, handover, host_only, kernel, limit, stream)
+        lent = HostTerminal(host_only)
+        clean = False
+        try:
+            code = _attend(arguments, handover, host_only, kernel, limit, stream, lent)
+            clean = True
+            return code
+        finally:
+            lent.close(clean=clean)
+            with closing(OutputTail(handover.output, stream)) as rest:
+                rest.copy_new()
 
 
 def _attend(
@@ -103,8 +117,11 @@ def _attend(
     kernel: KernelImage,
     timeout_seconds: float,
     stream: BinaryIO,
+    lent: HostTerminal | None = None,
 ) -> int:
-    """Start the machine and stay with it until the command ends; copy the output meanwhile."""
+    """Start the machine and stay with it until the command ends; copy the output meanwhile, or what goes over a
+    terminal.
+    """
     deadline = time.monotonic() + timeout_seconds
     console = host_only / "console.log"
     with console.open("wb") as log, closing(OutputTail(handover.output, stream)) as tail:
@@ -125,12 +142,16 @@ def _attend(
             start_new_session=True,
         )
         try:
-            while handover.exit_code() is None and not _ended_within(process, _POLL_SECONDS):
-                tail.copy_new()
+            while handover.exit_code() is None and not _ended_within(process, 0 if lent else _POLL_SECONDS):
+                if lent is None:
+                    tail.copy_new()
+                else:
+                    lent.relay(_POLL_SECONDS)
                 if time.monotonic() > deadline:
                     raise _too_late(handover, console, kernel, timeout_seconds)
             exit_code = handover.exit_code()
-            tail.copy_new()
+            if lent is None:
+                tail.copy_new()
         finally:
             # Also after success: the result is known, so nobody needs to see the machine shut down.
             _stop(process, host_only / _PROCESS_ID_FILE)

@@ -20,7 +20,7 @@ from numamig.lab.apt import PrivateApt, open_private_apt
 from numamig.lab.apt_sources import AptSource, backports_source, configured_targets, release_sources
 from numamig.lab.tools import run_tool
 
-__all__ = ["KernelImage", "default_cache_directory", "fetch_kernel", "newest_of_series"]
+__all__ = ["KernelImage", "default_cache_directory", "demand_series", "fetch_kernel", "newest_of_series"]
 
 _FLAVOURS = {"debian": "amd64", "ubuntu": "generic"}
 _PARTS = re.compile(r"linux-(image|binary|modules|modules-extra)-\d")
@@ -52,8 +52,7 @@ def fetch_kernel(
     unfinished download never becomes visible. Raises LabError when this distribution does not offer the
     series, or when apt or dpkg fails.
     """
-    if series != "distribution" and not re.fullmatch(r"\d+\.\d+", series):
-        raise LabError(f"no kernel series {series!r}", hint="distribution, or a version such as 6.1 or 6.12")
+    demand_series(series)
     if platform.machine() != "x86_64":
         raise LabError(f"the laboratory boots x86_64 kernels only, this is {platform.machine()}")
     release = platform.freedesktop_os_release()
@@ -63,7 +62,10 @@ def fetch_kernel(
     if not tree.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache) as partial:
-            _build_tree(series, release, Path(partial), narrate)
+            try:
+                _build_tree(series, release, Path(partial), narrate)
+            except LabError as error:
+                raise _with_hint(error, cache) from error
             try:
                 (Path(partial) / "tree").rename(tree)
             except OSError:
@@ -71,6 +73,19 @@ def fetch_kernel(
                 if not tree.is_dir():
                     raise
     return _image_in(tree)
+
+
+def demand_series(series: str) -> None:
+    """Raises LabError where that names no kernel anywhere."""
+    if series != "distribution" and not re.fullmatch(r"\d+\.\d+", series):
+        raise LabError(f"no kernel series {series!r}", hint="distribution, or a version such as 6.1 or 6.12")
+
+
+def _with_hint(error: LabError, cache: Path) -> LabError:
+    """What to do where the archive did not answer, if nothing better is said."""
+    have = ", ".join(sorted(tree.name.rpartition("-linux-")[2] for tree in cache.glob("*-linux-*")))
+    hint = "it comes from the archive that apt on this machine is set up for: is the network there? sudo apt-get update"
+    return LabError(error.message, hint=error.hint or f"{hint}{f'; fetched already: {have}' if have else ''}")
 
 
 def newest_of_series(names: Iterable[str], series: str, flavour: str) -> str | None:
