@@ -141,6 +141,8 @@ def judge(
     for name, bound in expect.bounds().items():
         if name == "remote":
             part, whole = _remote(backend, processes)
+        elif name == "chosen":
+            part = whole = outcomes.total
         elif name == "in_place":
             seen = [each.verified for each in done if each.verified is not None]
             part, whole = sum(each.in_place for each in seen), sum(each.present for each in seen)

@@ -16,7 +16,7 @@ import yaml
 from numamig.errors import Fault, FileError, UsageError
 from numamig.yamlfile import fault_at
 
-__all__ = ["Scope", "parse_setting"]
+__all__ = ["Scope", "literally", "parse_setting"]
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\})?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}", re.ASCII)
@@ -26,6 +26,11 @@ _MOST = 1 << 20
 """And all of those with variables in a profile."""
 _RESOLVER = yaml.SafeLoader("")
 _NULL = "tag:yaml.org,2002:null"
+
+
+def literally(text: str) -> str:
+    """How a text is written in a profile that is to mean itself, whatever it has in it."""
+    return text.replace("${", "$${")
 
 
 def parse_setting(text: str) -> tuple[str, yaml.ScalarNode]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 
 from numamig.model.outcome import Outcome
 from numamig.replay.schema.fields import Strict
@@ -62,6 +62,10 @@ ABound = Annotated[Bound | None, BeforeValidator(_bound), written(_BOUND, number
 class Expect(Strict):
     """Bounds that must hold after the migrations so far: outcomes in pages or percent of those chosen; placement."""
 
+    chosen: Annotated[
+        Bound | None, BeforeValidator(_bound), written(r"\s*(>=|<=|==|>|<)\s*\d{1,15}\s*", number=None)
+    ] = None
+    """How many pages were meant in all: a number, as the others are shares of it."""
     moved: ABound = None
     already_there: ABound = None
     busy: ABound = None
@@ -78,6 +82,13 @@ class Expect(Strict):
     in_place: ABound = None
     """Of the pages that were moved and are present: those that are still where they were moved to."""
 
+    @field_validator("chosen")
+    @classmethod
+    def _is_a_number(cls, value: Bound | None) -> Bound | None:
+        if value is not None and value.in_percent:
+            raise ValueError('is a number of pages, like "<= 200000": all the others are shares of it')
+        return value
+
     @model_validator(mode="after")
     def _says_something(self) -> Expect:
         if not self.bounds():
@@ -86,5 +97,5 @@ class Expect(Strict):
 
     def bounds(self) -> dict[str, Bound]:
         """Those that are given, by name."""
-        given = {name: getattr(self, name) for name in (*(o.key for o in Outcome), "remote", "in_place")}
+        given = {name: getattr(self, name) for name in ("chosen", *(o.key for o in Outcome), "remote", "in_place")}
         return {name: bound for name, bound in given.items() if bound is not None}

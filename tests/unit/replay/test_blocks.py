@@ -42,14 +42,14 @@ def test_steps_are_done_for_each_process_and_expectations_are_about_it() -> None
     process: {name: workload}
     steps:
       - migrate: {pages: {most: 60}, to: 1}
-      - expect: {moved: "== 60", in_place: "== 100%"}
+      - expect: {chosen: "== 60", moved: "== 100%", in_place: "== 100%"}
 """,
     )
     assert [pages_by_node(backing) for backing in backings] == [{0: 40, 1: 60}] * 3
     blocks: Any = report.steps[0]["for_each"]
     assert [(block["pid"], block["name"]) for block in blocks] == [(pid, "workload") for pid in (10, 20, 30)]
     assert [[verdict["actual"] for verdict in block["steps"][1]["expect"]] for block in blocks] == [
-        ["60", "100.00%"]
+        ["60", "100.00%", "100.00%"]
     ] * 3
     assert report.passed
 

@@ -12,6 +12,7 @@ import pytest
 from numamig.errors import FileError, UsageError
 from numamig.replay.load import load_profile
 from numamig.replay.schema import Profile
+from numamig.replay.variables import literally
 
 
 def written(folder: Path, **files: str) -> str:
@@ -75,6 +76,11 @@ def test_a_number_is_typed_after_variables_are_put_in(
 ) -> None:
     step = f"\n      process: {{pid: 1}}\n      to: {to}"
     assert migrate(tmp_path, step, variables, *settings).target.node == node
+
+
+@pytest.mark.parametrize("name", ["${n}", "$${n}", "a${", "$", "${${n}}", "$$"])
+def test_a_text_that_is_to_mean_itself(tmp_path: Path, name: str) -> None:
+    assert migrate(tmp_path, f"{{process: {{name: '{literally(name)}'}}, to: 1}}").process.name == name
 
 
 def test_keys_may_be_variables_too(tmp_path: Path) -> None:
@@ -279,6 +285,7 @@ def test_blocks_inside_of_blocks_are_bounded(tmp_path: Path) -> None:
         ("- {wait: 1s, undo: all}", "a step is one of migrate, wait"),
         ("- for_each: {steps: [{migrate: {to: 1}}]}", "steps.0.for_each.process is missing"),
         ("- include: {file: b.yaml, steps: []}", "unknown key 'steps'; known here: file, set"),
+        ("- expect: {chosen: '<= 5%'}", "steps.0.expect.chosen: is a number of pages"),
         ("- 5", "steps.0: write a mapping with keys such as expect"),
     ],
 )
