@@ -37,7 +37,8 @@ class PrivateApt:
         return tuple(sorted(into.glob("*.deb")))
 
     def _run(self, program: str, *arguments: str, working_directory: Path | None = None) -> str:
-        return run_tool([program, *self._options(), *arguments], working_directory=working_directory)
+        words = [program, *self._options(), *arguments]
+        return run_tool(words, working_directory=working_directory, called=f"{program} {arguments[0]}")
 
     def _options(self) -> list[str]:
         settings = {

@@ -95,15 +95,20 @@ def demonstrate(asked: dict[str, object], port: int) -> None:
     if BALANCING.exists():
         BALANCING.write_text("0")
     words = [str(asked[name]) for name in ("cpu_node", "memory_node", "mebibytes")]
+    # Nothing of ours is left to it: whoever waits for the end of our output would wait for its end.
     child = subprocess.Popen(
-        [sys.executable, "-S", str(asked["program"]), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        [sys.executable, "-S", str(asked["program"]), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
-    said = child.stdout.readline() if child.stdout is not None else b""
+    said = b"" if child.stdout is None else child.stdout.readline()
     if said == b"ready\n":
         cpu_node, memory_node, mebibytes = words
         line = f"demo-db ({child.pid}) runs on node {cpu_node} and has {mebibytes} MiB on node {memory_node}"
     else:
-        line = "the demonstration did not start; see above"
+        rest = b"" if child.stdout is None else child.stdout.read()
+        line = f"the demonstration did not start: {' '.join((said + rest).decode(errors='replace').split())[-200:]}"
     write_all(port, f"lab: {line}\r\n".encode())
 
 

@@ -30,10 +30,12 @@ def run_tool(
     *,
     working_directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    called: str | None = None,
 ) -> str:
     """Run a command to its end and return its standard output.
 
-    ``environment`` is added to this process's own. Raises LabError when the command does not exist or fails,
+    ``environment`` is added to this process's own; ``called`` is what people call the command, by default its first
+    two words. Raises LabError when the command does not exist or fails,
     with the last line it wrote to standard error, which is where apt and dpkg put the reason.
     """
     program = find_tool(arguments[0])
@@ -51,5 +53,5 @@ def run_tool(
     )
     if completed.returncode != 0:
         reason = (completed.stderr.strip() or completed.stdout.strip() or "no reason given").splitlines()[-1]
-        raise LabError(f"{' '.join(arguments[:2])} failed with exit status {completed.returncode}: {reason}")
+        raise LabError(f"{called or ' '.join(arguments[:2])} failed with exit status {completed.returncode}: {reason}")
     return completed.stdout
