@@ -10,6 +10,8 @@ from functools import partial
 from numamig.backends.base import Backend, TellsProcessFacts
 from numamig.errors import Fault, FileError, RefusedError, TargetGone, UsageError
 from numamig.migrate.destination import Destination, Node
+from numamig.migrate.heat import demand_heat
+from numamig.migrate.order_mode import OrderMode
 from numamig.migrate.preflight import demand_node, demand_process, demand_shared
 from numamig.migrate.request import Mapped, Request
 from numamig.model.nodeset import parse_nodeset
@@ -109,6 +111,12 @@ def check_profile(backend: Backend, profile: Profile, document: Document) -> Non
             faults.append(document.fault(place, str(error)))
     if faults:
         raise FileError(document.path, faults)
+    if any(_needs_heat(migrate) for _, migrate, _ in migrations(profile.steps)):
+        demand_heat(backend)
+
+
+def _needs_heat(migrate: Migrate) -> bool:
+    return migrate.pages.heat is not None or migrate.order.mode in (OrderMode.HOTTEST, OrderMode.COLDEST)
 
 
 def _waited_for(steps: Sequence[Step], at: Location) -> Iterator[tuple[Location, list[int]]]:

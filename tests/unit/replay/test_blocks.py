@@ -10,6 +10,7 @@ import pytest
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import PAGE
+from numamig.backends.simulator.process import Caller
 from numamig.errors import FileError, RefusedError, TargetGone
 from numamig.migrate.job import Job
 from numamig.migrate.plan import Plan
@@ -187,6 +188,16 @@ def test_a_wait_ends_when_there_is_room_or_when_it_has_lasted_long_enough() -> N
     assert len(report.steps) == 1
     with pytest.raises(FileError, match=r"p\.yaml:3:20: node 77 does not exist"):
         replay(backend, "- wait: {until: {free: {77: 1}}}")
+
+
+@pytest.mark.parametrize("asked", ["order: hottest", "order: {mode: coldest}", "pages: {heat: '>= 1%'}"])
+def test_nothing_moves_where_heat_is_asked_for_and_not_known(asked: str) -> None:
+    backend = machine(caller=Caller("root", sys_admin=False))
+    (backing,) = add_process(backend, [0] * 100, pid=10)
+    steps = f"- migrate: {{process: {{pid: 10}}, to: 1}}\n- migrate: {{process: {{pid: 10}}, to: 2, {asked}}}"
+    with pytest.raises(RefusedError, match="heat is not known here"):
+        replay(backend, steps)
+    assert pages_by_node(backing) == {0: 100}
 
 
 def request(backend: SimulatorBackend, said: str) -> Any:
