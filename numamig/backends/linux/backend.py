@@ -19,6 +19,8 @@ from numamig.backends.base import MPOL_MF_MOVE, Capabilities, MovePagesCall, Mov
 from numamig.backends.linux import syscalls
 from numamig.backends.linux.capabilities import balancing_mode, probe
 from numamig.backends.linux.counters import CounterReader
+from numamig.backends.linux.damon import Damon
+from numamig.backends.linux.heat import why_not
 from numamig.backends.linux.hints import HintClearer
 from numamig.backends.linux.hold import ProcessHold
 from numamig.backends.linux.hugetlb import HugetlbSizes, read_hugetlb_sizes
@@ -87,7 +89,8 @@ class LinuxBackend:
         """Probed once, except for NUMA balancing: an operator may switch that off because of what we say of it."""
         if self._capabilities is None:
             see_frames = self.readers.frame_reader is not None
-            self._capabilities = probe(self.proc_root, self.sys_root, see_frames=see_frames)
+            no_heat = why_not(self.proc_root, self.sys_root, self._clock)
+            self._capabilities = probe(self.proc_root, self.sys_root, see_frames=see_frames, no_heat=no_heat)
         balancing = balancing_mode(self.proc_root) > 0
         if balancing != self._capabilities.balancing:
             self._capabilities = dataclasses.replace(self._capabilities, balancing=balancing)
@@ -214,6 +217,10 @@ class LinuxBackend:
         from numamig.backends.linux.sharing import read_shared
 
         return read_shared(self.proc_root, pid, addresses, self._page_size)
+
+    def heat(self, pid: int, start: NDArray[np.uint64], end: NDArray[np.uint64]) -> NDArray[np.float32]:
+        """By DAMON, which watches for a third of a second."""
+        return Damon(self.proc_root, self.sys_root, self._clock).heat(pid, start, end)
 
     def huge_room(self, node: int) -> int:
         from numamig.backends.linux.sharing import parse_huge_room

@@ -78,16 +78,19 @@ def balancing_mode(proc_root: Path) -> int:
     return read_number(proc_root / "sys/kernel/numa_balancing") or 0
 
 
-def probe(proc_root: Path, sys_root: Path, *, see_frames: bool) -> Capabilities:
+def probe(proc_root: Path, sys_root: Path, *, see_frames: bool, no_heat: str = "") -> Capabilities:
     """Everything there is to know.
 
     :param see_frames: the frame reader works
+    :param no_heat: why heat cannot be told; "" where it can
     """
     rights = read_rights(proc_root)
     others, shared = has_right(rights, SYS_PTRACE), may_move_shared()
     thp = read_text(sys_root / THP)
     huge = thp is not None and "[never]" not in thp
-    missing: dict[str, str] = {"heat": "heat is not read from this machine yet"}
+    missing: dict[str, str] = {}
+    if no_heat:
+        missing["heat"] = no_heat
     if number := _refusal(MPOL_MF_MOVE):
         forbidden = f"move_pages is forbidden here ({errno.errorcode.get(number, number)}): numamig doctor says why"
         others = False
@@ -112,7 +115,7 @@ def probe(proc_root: Path, sys_root: Path, *, see_frames: bool) -> Capabilities:
         move_shared=shared,
         see_pfn=see_frames,
         huge_pages=huge,
-        heat=False,
+        heat=not no_heat,
         balancing=balancing_mode(proc_root) > 0,
         missing=missing,
     )

@@ -128,13 +128,33 @@ def test_features_of_the_kernel(tmp_path: Path) -> None:
     assert features._tiers(backend).reason == "memory tiers, fastest first: nodes 0 (4), nodes 1 (22)"
 
 
+DAMON = "kernel/mm/damon/admin/kdamonds"
+
+
+def damon_files(operations: str) -> dict[str, str]:
+    """Its files, as far as they are written to for a trial."""
+    context = f"{DAMON}/0/contexts/0"
+    return {
+        f"{DAMON}/nr_kdamonds": "0",
+        f"{DAMON}/0/state": "off",
+        f"{DAMON}/0/contexts/nr_contexts": "0",
+        f"{context}/avail_operations": operations,
+        f"{context}/monitoring_attrs/intervals/update_us": "60000",
+    }
+
+
 def test_heat_by_what_keeps_it_from_us(tmp_path: Path) -> None:
-    write(tmp_path, {**TWO_NODES, "kernel/mm/damon/admin/kdamonds/nr_kdamonds": "0"})
+    write(tmp_path, {**TWO_NODES, **damon_files("vaddr fvaddr paddr")})
     backend = LinuxBackend(Path("/proc"), tmp_path)
     damon, idle, _ = heat.find_heat(backend)
-    assert (damon.reason, damon.remedy) == ("DAMON: available, numamig does not read it yet", "")
+    assert (damon.reason, damon.remedy) == ("DAMON: available, it tells which pages are in use", "")
+    assert (tmp_path / DAMON / "nr_kdamonds").read_text().strip() == "0"
     assert idle.reason == "idle page bitmap: not available here, the kernel lacks CONFIG_IDLE_PAGE_TRACKING (ENOENT)"
     assert idle.remedy == "a kernel with CONFIG_IDLE_PAGE_TRACKING=y"
+    write(tmp_path, damon_files("paddr"))
+    damon = heat.find_heat(backend)[0]
+    assert damon.reason == "DAMON: not available here, it watches no single processes (paddr)"
+    assert damon.remedy == "a kernel with CONFIG_DAMON_VADDR=y"
 
 
 def test_soft_dirty_is_tried_on_a_page_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
