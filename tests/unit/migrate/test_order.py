@@ -22,7 +22,7 @@ from numamig.migrate.chooser import Chooses
 from numamig.migrate.destination import Node
 from numamig.migrate.job import Job
 from numamig.migrate.order import ordered_chooser
-from numamig.migrate.order_mode import OrderMode
+from numamig.migrate.order_mode import Order, OrderMode
 from numamig.migrate.plan import Plan, plan_request
 from numamig.migrate.ranges import joined
 from numamig.migrate.request import Request, Retry, RetryMode
@@ -242,6 +242,16 @@ def test_a_job_ends_the_same_whatever_the_order(mode: OrderMode) -> None:
     # Each further pass is about the busy pages, and nothing else.
     assert len(ran.passes) == 3 and ran.passes[0] is None
     assert ran.passes[1] == ran.passes[2] == [(START + n * PAGE, START + (n + 1) * PAGE) for n in stuck]
+
+
+@pytest.mark.parametrize("mode", [OrderMode.HOTTEST, OrderMode.COLDEST])
+def test_of_a_request_with_a_limit_what_comes_first_is_moved(mode: OrderMode) -> None:
+    heat = np.random.default_rng(4).permutation(250)
+    backend = warm(heat.tolist())
+    request = Request(PID, Node(1), order=Order(mode), most_pages=60, batch_pages=16)
+    list(run_job(Job(1, backend, plan_request(backend, request)), backend))
+    moved = heat[backend.machine.processes[PID].regions[0].backing.node == 1]
+    assert sorted(moved.tolist()) == (list(range(190, 250)) if mode is OrderMode.HOTTEST else list(range(60)))
 
 
 def test_where_heat_is_not_told_it_is_said() -> None:
