@@ -203,7 +203,7 @@ def request_for(backend: Backend, migrate: Migrate, process: Process) -> Request
         pid=process.pid,
         to=_destination(backend, migrate),
         sources=_sources(backend, migrate),
-        kinds=frozenset(pages.kind),
+        kinds=pages.kinds,
         within=pages.within,
         paths=tuple(pages.path),
         least_region_bytes=pages.at_least,

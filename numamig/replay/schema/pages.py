@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
@@ -18,7 +18,8 @@ from numamig.yamlschema import Also, written
 
 __all__ = ["AnOrder", "HeatBounds", "OrderSettings", "PageSelector"]
 
-_KINDS = [kind for kind in RegionKind if kind is not RegionKind.SPECIAL]
+_Kind = Literal["anon", "heap", "stack", "file", "shmem", "hugetlb"]
+_KINDS = list(get_args(_Kind))
 _ADDRESS = r"\s*(0x)?[0-9a-fA-F]+-(0x)?[0-9a-fA-F]+\s*"
 _HIGHEST = 1 << 64
 
@@ -98,16 +99,9 @@ class PageSelector(Strict):
     from_: NodeList | None = Field(default=None, alias="from")
     """Nodes that they are on; left out: any but where they should be."""
     kind: Annotated[
-        list[RegionKind],
+        list[_Kind],
         BeforeValidator(_kinds),
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    {"enum": [kind.value for kind in _KINDS]},
-                    {"type": "array", "items": {"enum": [kind.value for kind in _KINDS]}},
-                ]
-            }
-        ),
+        WithJsonSchema({"anyOf": [{"enum": _KINDS}, {"type": "array", "items": {"enum": _KINDS}}]}),
     ] = Field(default_factory=list)
     """Kinds of regions; left out: any. Heap and stack are anon too."""
     path: Annotated[list[Text], BeforeValidator(_listed), _or_list()] = Field(default_factory=list)
@@ -149,6 +143,10 @@ class PageSelector(Strict):
         if self.at_most is not None and self.at_most < self.at_least:
             raise ValueError("at_most is less than at_least: no region can be that")
         return self
+
+    @property
+    def kinds(self) -> frozenset[RegionKind]:
+        return frozenset(map(RegionKind, self.kind))
 
     @property
     def within(self) -> Ranges | None:

@@ -286,6 +286,10 @@ def test_blocks_inside_of_blocks_are_bounded(tmp_path: Path) -> None:
         ("- for_each: {steps: [{migrate: {to: 1}}]}", "steps.0.for_each.process is missing"),
         ("- include: {file: b.yaml, steps: []}", "unknown key 'steps'; known here: file, set"),
         ("- expect: {chosen: '<= 5%'}", "steps.0.expect.chosen: is a number of pages"),
+        (
+            "- migrate: {process: {pid: 1}, to: 1, pages: {kind: shm}}",
+            "should be 'anon', 'heap', 'stack', 'file', 'shmem' or 'hugetlb', not 'shm': did you mean 'shmem'?",
+        ),
         ("- 5", "steps.0: write a mapping with keys such as expect"),
     ],
 )
