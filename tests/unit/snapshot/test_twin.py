@@ -148,6 +148,20 @@ def test_a_process_is_as_it_was_when_it_was_first_looked_into() -> None:
     assert [taken.process.pid for taken in twin.taken] == [PID]
 
 
+def test_heat_is_that_of_the_originals_pages() -> None:
+    original = machine()
+    (backing,) = add_process(original, [0] * 4000)
+    backing.heat = np.where(np.arange(4000) < 2000, 0, 200).astype(np.uint8)
+    twin = SnapshotBackend(original)
+    start = START + np.array([0, 2000], np.uint64) * PAGE
+    end = start + np.uint64(2000 * PAGE)
+    cold, hot = twin.heat(PID, start, end).tolist()
+    assert cold < hot
+    assert [cold, hot] == original.heat(PID, start, end).tolist()
+    with pytest.raises(RefusedError, match="in use"):
+        SnapshotBackend(Bare(original)).heat(PID, start, end)  # type: ignore[arg-type]
+
+
 def test_hidden_pages_are_hidden_in_the_twin_too() -> None:
     original = machine(kernel="linux-6.1", caller=Caller(sys_admin=False))
     add_process(original, [0] * 20, flags=dict.fromkeys(range(5, 9), Flag.HINTED))
