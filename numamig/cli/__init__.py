@@ -113,7 +113,7 @@ def cli(
       numamig undo
 
     Without a command it opens the console: on this machine if it has several memory nodes, else on a simulated one.
-    Commands act on this machine unless told otherwise. All of them take --json; numamig COMMAND --help has examples.
+    Commands act on this machine unless told otherwise, and take --json. numamig COMMAND --help begins with examples.
     """
     ctx.obj = Shared(backend, scenario, speed, machine)
     if ctx.invoked_subcommand is None:

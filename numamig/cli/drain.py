@@ -9,26 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from numamig.cli import drained
 from numamig.cli.consent import Consent, consent_options
-from numamig.cli.draining import Drained, carry_out
 from numamig.cli.interrupt import going_on
 from numamig.cli.options import Shared, pace_option, print_json
 from numamig.cli.options import command as numamig_command
 from numamig.cli.pacing import Pacing, pacing_options
-from numamig.cli.running import recording
 from numamig.errors import ExitCode, RefusedError, TargetGone, UsageError
-from numamig.migrate.destination import Node
-from numamig.migrate.drain.holders import Survey, candidates, survey
-from numamig.migrate.drain.prospect import Prospect, Refused, look_ahead
-from numamig.migrate.plan import Plan
-from numamig.migrate.request import Request
 from numamig.model.nodeset import format_nodeset, parse_nodeset
-from numamig.model.outcome import Outcome
 from numamig.model.process import Process
 
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
+    from numamig.cli.draining import Drained
+    from numamig.migrate.drain.holders import Survey
+    from numamig.migrate.drain.prospect import Prospect, Refused
+    from numamig.migrate.plan import Plan
+    from numamig.migrate.request import Request
 
 __all__ = ["command"]
 
@@ -70,6 +66,14 @@ def command(
     Exit code: 0 no process has memory there any more; 1 some remains, or cannot be looked at; 2 usage; 3 nothing could
     be moved; 4 no such process.
     """
+    from numamig.cli import drained
+    from numamig.cli.draining import Drained, carry_out
+    from numamig.cli.running import recording
+    from numamig.migrate.destination import Node
+    from numamig.migrate.drain.holders import survey
+    from numamig.migrate.drain.prospect import look_ahead
+    from numamig.migrate.request import Request
+
     backend = shared.paced(speed).open()
     available = backend.topology().memory_nodes
     emptied = parse_nodeset(nodes, available)
@@ -128,6 +132,8 @@ class _Picked:
         :param gone: it does not matter if there is none any more
         :raises TargetGone: there is none, where some were named.
         """
+        from numamig.migrate.drain.holders import candidates
+
         found = list(candidates(self._backend, self._me, self._fits))
         if found or gone or self.everybody:
             missing = [] if gone else [pid for pid in self._pids if pid not in {each.pid for each in found}]
@@ -146,6 +152,8 @@ class _Picked:
 
 
 def _only_told(before: Prospect, consent: Consent, *, as_json: bool) -> ExitCode:
+    from numamig.cli import drained
+
     if as_json:
         print_json(drained.prospect_as_dict(before))
     else:
@@ -192,6 +200,8 @@ def _exit_code(before: Prospect, done: Drained, after: Survey) -> ExitCode:
         return ExitCode.INTERRUPTED
     if after.empty and done.error is None:
         return ExitCode.DONE
+    from numamig.model.outcome import Outcome
+
     moved = any(ran.job is not None and ran.job.outcomes[Outcome.MOVED] for ran in done.ran)
     refused = bool(_refusals(before) or before.seen.locked or done.error or any(ran.refused for ran in done.ran))
     tried = any(ran.job is not None for ran in done.ran)

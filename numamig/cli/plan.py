@@ -6,7 +6,7 @@ import click
 
 from numamig.cli.options import Shared
 from numamig.cli.options import command as numamig_command
-from numamig.cli.replay import load_for, settings_option, tell_plans
+from numamig.cli.replay import settings_option
 
 __all__ = ["command"]
 
@@ -25,6 +25,8 @@ def command(shared: Shared, profile: str, settings: tuple[str, ...], strict: boo
 
     Later steps are planned from how things are before the first. Exit code: 0 nothing stops it, 3 something does.
     """
+    from numamig.cli.replaying import load_for, tell_plans
+
     loaded, document, shared = load_for(profile, shared, settings)
     backend = shared.open()
     return tell_plans(backend, loaded, document, strict=strict, as_json=as_json)

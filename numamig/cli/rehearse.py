@@ -14,21 +14,17 @@ from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate, print_job, print_stayed
 from numamig.cli.options import Shared, print_json
 from numamig.cli.options import command as numamig_command
-from numamig.cli.replay import _exit_code, _verdicts, load_for, settings_option
+from numamig.cli.replay import settings_option
 from numamig.errors import UsageError
-from numamig.migrate.job import Job
-from numamig.migrate.journal.locks import WriterLocks
-from numamig.migrate.journal.record import Recorder
-from numamig.migrate.journal.store import Journal
-from numamig.migrate.plan import Plan
-from numamig.model.events import Event
-from numamig.replay.report import Report
-from numamig.replay.run import run_profile
 from numamig.text import plain
 from numamig.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
+    from numamig.migrate.job import Job
+    from numamig.migrate.plan import Plan
+    from numamig.model.events import Event
+    from numamig.replay.report import Report
 
 __all__ = ["command"]
 
@@ -58,6 +54,12 @@ def command(shared: Shared, profile: str, settings: tuple[str, ...], yes: bool, 
     profile means the pages where they are now. A simulated machine is copied. Jobs of a rehearsal are in no journal.
     Exit code: the one that the replay is expected to have.
     """
+    from numamig.cli.replaying import exit_code_of, load_for
+    from numamig.migrate.journal.locks import WriterLocks
+    from numamig.migrate.journal.record import Recorder
+    from numamig.migrate.journal.store import Journal
+    from numamig.replay.run import run_profile
+
     if yes and strict:
         raise UsageError("--yes accepts warnings, --strict refuses them", hint="leave one of the two out")
     loaded, document, shared = load_for(profile, shared, settings)
@@ -84,7 +86,7 @@ def command(shared: Shared, profile: str, settings: tuple[str, ...], yes: bool, 
         narrate(f"numamig: would not be moved: {plain(str(failure))}")
     if report.error is not None:
         narrate(f"numamig: would be stopped: {plain(str(report.error))}")
-    return _exit_code(report)
+    return exit_code_of(report)
 
 
 @contextmanager
@@ -160,6 +162,8 @@ class _Rehearsal:
 
     def print(self) -> None:
         """The same, on stdout."""
+        from numamig.cli.replaying import verdicts
+
         report = self.report
         what = f"{report.machine['machine']} · {report.machine['kernel']}"
         click.echo(f"{plain(report.title) or 'a profile'} · {plain(what)} · rehearsed on a simulated twin")
@@ -170,7 +174,7 @@ class _Rehearsal:
                 print_stayed(job.plan, job.ledger())
             if done.undoes is not None:
                 click.echo(f"  {'undo':<14} of job {done.undoes}")
-        for verdict in _verdicts(report.steps):
+        for verdict in verdicts(report.steps):
             sign = "holds " if verdict["holds"] else "FAILED"
             click.echo(f"  {sign} {verdict['what']} {verdict['expected']}: {verdict['actual']}")
         for pid, where in sorted(report.placement.items()):
