@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from numamig.cli.beside import LeftBehind, run_beside
 from numamig.cli.consent import Consent
 from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate, print_job, print_plan, progress_bar
 from numamig.cli.options import Shared, print_json
-from numamig.cli.running import exit_code, recording
+from numamig.cli.running import _leave, exit_code, recording
 from numamig.errors import ExitCode, FileError, RefusedError
 from numamig.migrate.job import Job
+from numamig.migrate.journal.record import JobRecord
 from numamig.migrate.plan import Plan
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.events import BatchMoved, Event, JobEnded, JobStarted
@@ -49,6 +51,7 @@ def replay(backend: Backend, loaded: Profile, document: Document, consent: Conse
             recorder,
             asked,
             narrator.say,
+            None if backend.capabilities.virtual_time else _Beside(backend, wanted, narrator),
         )
     if as_json:
         print_json(report.as_dict())
@@ -145,17 +148,28 @@ class _Narrator:
         self._show: Callable[[JobSnapshot], None] = lambda _job: None
 
     def __call__(self, job: Job, event: Event) -> None:
-        plan = job.plan
         if isinstance(event, JobStarted):
-            name = plain(plan.process.name)
-            narrate(f"job {job.number}: {name} ({event.pid}), {event.planned_pages:,} pages {plan.request.to.words}")
-            self._bar = ExitStack()
-            self._show = self._bar.enter_context(progress_bar(plan))
+            self.begin(job)
         elif isinstance(event, BatchMoved):
-            self._show(job.snapshot())
+            self.show(job.snapshot())
         elif isinstance(event, JobEnded):
-            self.close()
-            done = job.snapshot()
+            self.end(job)
+
+    def begin(self, job: Job) -> None:
+        plan = job.plan
+        name = plain(plan.process.name)
+        narrate(f"job {job.number}: {name} ({plan.process.pid}), {plan.pages:,} pages {plan.request.to.words}")
+        self._bar = ExitStack()
+        self._show = self._bar.enter_context(progress_bar(plan))
+
+    def show(self, job: JobSnapshot) -> None:
+        """How far it has come."""
+        self._show(job)
+
+    def end(self, job: Job) -> None:
+        self.close()
+        done = job.snapshot()
+        if done.state.ended:
             narrate(f"job {job.number}: {done.reason}, {done.outcomes[Outcome.MOVED]:,} of {done.chosen:,} pages moved")
 
     def say(self, words: str) -> None:
@@ -167,7 +181,26 @@ class _Narrator:
         """Leave the line of the bar."""
         if self._bar is not None:
             self._bar.close()
-            self._bar = None
+            self._bar, self._show = None, lambda _job: None
+
+
+class _Beside:
+    """Runs jobs beside the main thread, where a call may hang in the kernel."""
+
+    def __init__(self, backend: Backend, wanted: Callable[[], bool], narrator: _Narrator) -> None:
+        self._backend = backend
+        self._wanted = wanted
+        self._narrator = narrator
+
+    def __call__(self, job: Job, record: JobRecord) -> None:
+        self._narrator.begin(job)
+        try:
+            run_beside(
+                job, self._backend, self._wanted, self._narrator.show, lambda words: narrate(f"numamig: {words}")
+            )
+        except LeftBehind:
+            _leave(self._backend, record)
+        self._narrator.end(job)
 
 
 def _print(report: Report) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 
 from numamig.resources import profiles_folder
 from tests.cli.conftest import Numamig
+from tests.cli.test_hanging import read_until
 from tests.cli.test_jobs import Kept
 
 GOOD = """numamig: 1
@@ -306,3 +310,32 @@ def test_a_profile_says_how_gently_and_until_when(numamig: Numamig, tmp_path: Pa
 def test_the_schema_of_the_command_is_the_one_beside_the_profiles(numamig: Numamig, kind: str) -> None:
     done = numamig("schema", kind)
     assert (done.returncode, done.stdout) == (0, (profiles_folder() / "schema" / f"{kind}.json").read_text())
+
+
+def test_ctrl_c_is_heard_while_a_call_hangs_and_the_second_one_leaves(numamig: Numamig) -> None:
+    kept = Kept(numamig)
+    path = write(numamig, GOOD)
+    arguments = [sys.executable, "-m", "tests.cli.hanging_call", str(kept.file), "hang", "replay", path, "--json"]
+    with subprocess.Popen(
+        arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **kept.state},
+    ) as child:
+        try:
+            read_until(child.stdout, "hangs")
+            read_until(child.stderr, "in the kernel for")
+            child.send_signal(signal.SIGINT)
+            read_until(child.stderr, "stopping when the kernel returns")
+            child.send_signal(signal.SIGINT)
+            read_until(child.stderr, "numamig: job 1 is left as it is")
+            assert child.wait() == 130
+        finally:
+            child.kill()
+    assert kept.json("jobs")["jobs"][0]["state"] == "interrupted"
+    assert kept.heap() == {0: 2560, 1: 1536}
+    kept("undo", "1")
+    assert kept.heap() == {0: 3072, 1: 1024}
