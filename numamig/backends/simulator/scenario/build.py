@@ -47,7 +47,9 @@ def machine_of(document: Document, kept: KeptMemory | None = None) -> Machine:
     """
     scenario = document.validate(ScenarioFile)
     try:
-        return build_machine(scenario, kept)
+        machine = build_machine(scenario, kept)
+        machine.scenario = document.path
+        return machine
     except MemoryError:
         raise FileError(document.path, [(0, "its page tables do not fit into the memory of this computer")]) from None
     except UsageError as error:
