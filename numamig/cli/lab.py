@@ -16,7 +16,7 @@ from numamig.lab.boot import find_vng, run
 from numamig.lab.kernels import demand_series, fetch_kernel
 from numamig.lab.layout import lay_out
 from numamig.lab.packages import install_missing_packages
-from numamig.lab.session import console_command, terminal_command, terminal_environment, wrong_node
+from numamig.lab.session import compile_ours, console_command, terminal_command, terminal_environment, wrong_node
 from numamig.lab.terminal import Left
 
 __all__ = ["command"]
@@ -94,6 +94,7 @@ def command(
     if not lends:
         return run(argv, image, machine, timeout_seconds=timeout)
     if not argv:
+        compile_ours()
         _say("ctrl-] twice ends the machine, and so does leaving the console")
     size = os.get_terminal_size(sys.stdout.fileno())
     shown = None if argv or no_demo else machine

@@ -125,6 +125,7 @@ def main() -> int:
     write_all(port, f"lab: linux {os.uname().release} is up\r\n".encode())
     if asked["demonstration"]:
         demonstrate(asked["demonstration"], port)
+    write_all(port, b"lab: starting; in emulation that takes a while\r\n")
     child, terminal = pty.fork()
     if child == 0:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import compileall
+import importlib.util
 import json
 import os
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 from numamig.lab import demonstration, guest
 from numamig.lab.machine import Machine
 
-__all__ = ["console_command", "terminal_command", "terminal_environment", "wrong_node"]
+__all__ = ["compile_ours", "console_command", "terminal_command", "terminal_environment", "wrong_node"]
 
 _PASSED_ON = ("TERM", "COLORTERM", "TERM_PROGRAM", "NO_COLOR", "FORCE_COLOR", "TEXTUAL_COLOR_SYSTEM")
 _PART = 4
@@ -48,6 +50,14 @@ def terminal_command(command: Sequence[str], rows: int, columns: int, machine: M
 def terminal_environment() -> dict[str, str]:
     """What programs are to know of this terminal."""
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
+def compile_ours() -> None:
+    """Byte code for what the console imports, where it is out of date: in emulation that takes minutes."""
+    for package in ("numamig", "tui"):
+        found = importlib.util.find_spec(package)
+        for folder in (found.submodule_search_locations or ()) if found else ():
+            compileall.compile_dir(folder, quiet=2)  # where nothing can be written it just takes longer there
 
 
 def wrong_node(machine: Machine) -> tuple[int, int] | None:
