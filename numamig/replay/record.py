@@ -25,6 +25,7 @@ from numamig.migrate.snapshot import JobState
 from numamig.model.nodeset import format_nodeset
 from numamig.model.outcome import Outcome
 from numamig.model.process import Process
+from numamig.replay.variables import literally
 from numamig.resources import profiles_folder
 from numamig.text import plain
 from numamig.units import format_bytes
@@ -96,9 +97,9 @@ class Recording:
         """
         if not self.steps:
             raise UsageError("nothing was moved that could be written down", hint="move something first")
-        head: dict[str, Any] = {"numamig": 1, "title": title, "backend": backend}
+        head: dict[str, Any] = {"numamig": 1, "title": literally(title), "backend": backend}
         if scenario is not None:
-            head["scenario"] = scenario
+            head["scenario"] = literally(scenario)
         lines = [str(yaml.safe_dump(head, sort_keys=False, width=1 << 16)), "steps:\n"]
         for comment, step in self.steps:
             lines.append(f"  # {comment}\n")
@@ -158,10 +159,9 @@ def _moved_by(journal: Journal, job: int | None) -> int:
 
 
 def _who(entry: JobEntry, processes: Sequence[Process], *, by_pid: bool) -> dict[str, Any]:
-    if by_pid:
-        return {"pid": entry.image.pid, "name": entry.name}
+    name = literally(entry.name)
     alike = sum(process.name == entry.name for process in processes)
-    return {"name": entry.name} if alike == 1 else {"pid": entry.image.pid, "name": entry.name}
+    return {"name": name} if alike == 1 and not by_pid else {"pid": entry.image.pid, "name": name}
 
 
 def _comment(entry: JobEntry, words: str) -> str:
@@ -180,7 +180,7 @@ def _asked(request: Request) -> dict[str, Any]:
     if request.kinds:
         pages["kind"] = sorted(kind.value for kind in request.kinds)
     if request.paths:
-        pages["path"] = list(request.paths)
+        pages["path"] = [literally(path) for path in request.paths]
     if request.within is not None:
         pages["address"] = [f"{start:#x}-{end:#x}" for start, end in request.within]
     if request.least_region_bytes:

@@ -22,6 +22,7 @@ from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request, Retry, RetryMode
 from numamig.migrate.run import run_job
 from numamig.migrate.undo import Undoing, choose_to_undo, plan_undo
+from numamig.model.outcome import Outcome
 from numamig.model.process import RegionKind
 from numamig.replay.load import parse_profile
 from numamig.replay.record import Recording, record, write_profile
@@ -77,6 +78,8 @@ class Operator:
 
     def undo(self, number: int, steps: tuple[int, int] | None = None) -> None:
         journal = self.recorder.journal
+        if not journal.job(number).outcomes[Outcome.MOVED]:
+            return  # there is nothing to take back
         undoing = Undoing(journal, journal.job(number), steps=steps)
         plan = plan_undo(self.backend, undoing)
         record = self.recorder.begin(plan)
@@ -165,7 +168,7 @@ def test_on_a_real_machine_a_name_that_means_one_process_is_used() -> None:
 
 def test_what_a_process_calls_itself_cannot_break_the_file() -> None:
     operator = Operator()
-    hostile = "x\n  - wait: 9s\n#\x1b[31m: {}"
+    hostile = "x${y}\n  - wait: 9s\n#\x1b[31m: {}"
     operator.backend.machine.processes[300].name = hostile
     operator.move(300, Node(1))
     profile, _ = parse_profile("recorded.yaml", operator.recording().text("t\n: x", "simulator", None).encode())
