@@ -270,8 +270,8 @@ class TellsHeat(Protocol):
     def heat(self, pid: int, start: NDArray[np.uint64], end: NDArray[np.uint64]) -> NDArray[np.float32]:
         """In what share of recent samples the pages of each range were touched: from 0, in none, to 1, in all.
 
-        NaN where that is not known. A huge page is touched as a whole. Takes half a second or so, and ten at most: pages are
-        watched for a while, however many they are. Of large ranges some pages are watched, and of many ranges
+        NaN where that is not known. A huge page is touched as a whole. Takes half a second or so, and ten at most:
+        pages are watched for a while, however many they are. Of large ranges some pages are watched, and of many ranges
         neighbours share what was seen of one. The process is not stopped, and no page is made present.
 
         :param start: shape (ranges,), ascending; the ranges do not overlap

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from numamig.backends.linux._errors import gone
+from numamig.backends.linux._errors import gone, reading_process
 from numamig.backends.linux.capabilities import DAMON
 from numamig.clock import Clock
 from numamig.errors import RefusedError
@@ -87,7 +87,10 @@ class Damon:
         low, high, region = _regions(start, end)
         try:
             with self._set_up() as context:
-                return _mean(low, high, *self._watch(context, pid, *_parts(low, high)))[region]
+                self._demand_memory(pid)
+                told = _mean(low, high, *self._watch(context, pid, *_parts(low, high)))[region]
+            self._demand_memory(pid)  # what ends meanwhile is as cold as can be
+            return told
         except OSError as error:
             if not (self._proc_root / str(pid)).exists():
                 raise gone(pid) from error
@@ -97,6 +100,13 @@ class Damon:
                 pid=pid,
                 errno=error.errno,
             ) from error
+
+    def _demand_memory(self, pid: int) -> None:
+        """DAMON takes a process without memory for one that touches none."""
+        with reading_process(pid):
+            pages = int((self._proc_root / str(pid) / "statm").read_text().split()[0])
+        if not pages:
+            raise RefusedError(f"process {pid} has no memory of its own", hint="choose another process", pid=pid)
 
     def _watch(
         self, context: Path, pid: int, low: NDArray[np.uint64], high: NDArray[np.uint64]

@@ -10,8 +10,8 @@ import pytest
 from numamig.backends.linux import damon
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.backends.linux.heat import find_heat
-from numamig.errors import RefusedError
-from tests.unit.linux.test_doctor_trees import DAMON, TWO_NODES, damon_files, write
+from numamig.errors import RefusedError, TargetGone
+from tests.unit.linux.test_doctor_trees import DAMON, NO_RIGHTS, TWO_NODES, damon_files, write
 
 PAGE = 4096
 BASE = 0x7F00_0000_0000
@@ -61,6 +61,17 @@ def test_what_a_killed_numamig_has_left_is_no_obstacle(tmp_path: Path) -> None:
     files[next(name for name in files if name.endswith("update_us"))] = "1000003"
     write(tmp_path, TWO_NODES | files)
     assert LinuxBackend(Path("/proc"), tmp_path).capabilities.heat
+
+
+def test_who_has_no_memory_is_not_said_to_touch_none_of_it(tmp_path: Path) -> None:
+    files = damon_files("fvaddr") | {"2/statm": "0 0 0 0 0 0 0", "self/status": NO_RIGHTS}
+    write(tmp_path, TWO_NODES | files)
+    backend = LinuxBackend(tmp_path, tmp_path)
+    with pytest.raises(RefusedError, match="process 2 has no memory of its own"):
+        backend.heat(2, *ranges((0, 1)))
+    with pytest.raises(TargetGone):
+        backend.heat(3, *ranges((0, 1)))
+    assert (tmp_path / DAMON / "nr_kdamonds").read_text().strip() == "0"
 
 
 def test_few_ranges_are_watched_as_they_are() -> None:
