@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,26 @@ import pytest
 
 from numamig.cli import main
 from numamig.testing import Area
-from tests.lab.back_door import pages_by_node
+from tests.lab.back_door import pages_by_node, wait_until_asleep
 from tests.lab.conftest import LabWorkshop
 
 PAGE = 4096
+MAPS_FILES = """
+import mmap, os, sys
+private = mmap.mmap(-1, 8 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+private[:] = bytes(8 << 20)
+with open(sys.argv[1], "w+b") as file:
+    os.truncate(sys.argv[1], 4 << 20)
+    written = mmap.mmap(file.fileno(), 4 << 20)
+written[: 3 << 20] = b"x" * (3 << 20)
+with open(sys.executable, "rb") as file:
+    read = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+for page in range(0, len(read), 4096):
+    read[page]
+for _ in sys.stdin:
+    print("ready", flush=True)
+"""
+"""Anonymous memory, a file that only this process maps, and one (its program) that others map as well."""
 
 
 def numamig(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
@@ -26,12 +45,12 @@ def numamig(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
     return printed
 
 
-def profile(folder: Path, pid: int, *lines: str, to: int = 1) -> str:
+def profile(folder: Path, pid: int, *lines: str, to: int = 1, away_from: str = "0") -> str:
     path = folder / "profile.yaml"
     more = "".join(f"      {line}\n" for line in lines)
     path.write_text(
         f"numamig: 1\ntitle: away\nbackend: linux\nsteps:\n  - migrate:\n      process: {{pid: {pid}}}\n"
-        f"      pages: {{from: 0}}\n      to: {to}\n      batch: {{calls: 0}}\n{more}"
+        f"      pages: {{from: '{away_from}'}}\n      to: {to}\n      batch: {{calls: 0}}\n{more}"
     )
     return str(path)
 
@@ -59,6 +78,32 @@ def test_huge_locked_and_shared_memory(
     assert came_to(real).get("shared", 0) >= (0 if shared == "true" else 100)
     assert predicted["placement"] == real["placement"]
     assert target.intact()
+
+
+@pytest.fixture
+def maps_files(tmp_path: Path) -> Iterator[int]:
+    command = ["numactl", "--preferred=0", sys.executable, "-S", "-c", MAPS_FILES, str(tmp_path / "mapped")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None and child.stdout is not None
+        for _ in range(3):  # then it has all in its memory that it takes to wait
+            child.stdin.write("\n")
+            child.stdin.flush()
+            assert child.stdout.readline() == "ready\n"
+        wait_until_asleep(child.pid)
+        yield child.pid
+        child.kill()
+
+
+def test_files_of_its_own_and_of_others(maps_files: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = profile(tmp_path, maps_files, to=2, away_from="0,1")  # files lie where they were first read
+    before = pages_by_node(maps_files)
+    predicted = numamig(capsys, "rehearse", path)
+    assert pages_by_node(maps_files) == before
+    real = numamig(capsys, "replay", path)
+    assert came_to(predicted) == came_to(real)
+    assert came_to(real)["moved"] >= (8 << 20) // PAGE + (3 << 20) // PAGE
+    assert came_to(real)["shared"] > 0
+    assert predicted["placement"] == real["placement"]
 
 
 def test_what_is_pinned_is_all_that_differs(
