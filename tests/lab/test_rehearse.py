@@ -70,10 +70,12 @@ def test_huge_locked_and_shared_memory(
     predicted = numamig(capsys, "rehearse", path)
     assert pages_by_node(target.pid) == before
     real = numamig(capsys, "replay", path)
-    after = pages_by_node(target.pid)
     assert came_to(predicted) == came_to(real)
-    assert predicted["chosen"] == real["chosen"] == before[0]
-    assert came_to(real)["moved"] == after[1] - before.get(1, 0)
+    assert predicted["chosen"] == real["chosen"]
+    # Of its areas; what it has of libraries comes and goes.
+    there = {1: 100} if shared == "true" else {0: 100}
+    wanted = [{1: 4 * 512}, {1: 777}, there, {1: 300}, {2: 64}]
+    assert [target.pages_by_node(number) for number in range(len(areas))] == wanted
     assert came_to(real)["moved"] >= 4 * 512 + 777 + 300 + (100 if shared == "true" else 0)
     assert came_to(real).get("shared", 0) >= (0 if shared == "true" else 100)
     assert predicted["placement"] == real["placement"]
