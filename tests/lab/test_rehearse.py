@@ -66,9 +66,9 @@ def test_huge_locked_and_shared_memory(
     areas = (Area(4 * 512, 0, "huge"), Area(777, 0), Area(100, 0, "shared"), Area(300, 0, "locked"), Area(64, 2))
     target = workshop.start(*areas)
     path = profile(tmp_path, target.pid, f"shared: {shared}")
-    before = pages_by_node(target.pid)
+    before = [target.pages_by_node(number) for number in range(len(areas))]
     predicted = numamig(capsys, "rehearse", path)
-    assert pages_by_node(target.pid) == before
+    assert [target.pages_by_node(number) for number in range(len(areas))] == before
     real = numamig(capsys, "replay", path)
     assert came_to(predicted) == came_to(real)
     assert predicted["chosen"] == real["chosen"]
@@ -100,7 +100,7 @@ def test_files_of_its_own_and_of_others(maps_files: int, tmp_path: Path, capsys:
     path = profile(tmp_path, maps_files, to=2, away_from="0,1")  # files lie where they were first read
     before = pages_by_node(maps_files)
     predicted = numamig(capsys, "rehearse", path)
-    assert pages_by_node(maps_files) == before
+    assert pages_by_node(maps_files).get(2) == before.get(2)  # nothing has come there
     real = numamig(capsys, "replay", path)
     assert came_to(predicted) == came_to(real)
     assert came_to(real)["moved"] >= (8 << 20) // PAGE + (3 << 20) // PAGE
