@@ -14,7 +14,7 @@ import pytest
 from numamig.cli import main
 from numamig.testing import Area
 from tests.lab.back_door import pages_by_node, wait_until_asleep
-from tests.lab.conftest import LabWorkshop
+from tests.lab.conftest import LabTarget, LabWorkshop
 
 PAGE = 4096
 MAPS_FILES = """
@@ -45,14 +45,21 @@ def numamig(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
     return printed
 
 
-def profile(folder: Path, pid: int, *lines: str, to: int = 1, away_from: str = "0") -> str:
+def profile(folder: Path, pid: int, *lines: str, to: int = 1, away_from: str = "0", within: str = "") -> str:
     path = folder / "profile.yaml"
     more = "".join(f"      {line}\n" for line in lines)
+    where = f", address: [{within}]" if within else ""
     path.write_text(
         f"numamig: 1\ntitle: away\nbackend: linux\nsteps:\n  - migrate:\n      process: {{pid: {pid}}}\n"
-        f"      pages: {{from: '{away_from}'}}\n      to: {to}\n      batch: {{calls: 0}}\n{more}"
+        f"      pages: {{from: '{away_from}'{where}}}\n      to: {to}\n      batch: {{calls: 0}}\n{more}"
     )
     return str(path)
+
+
+def areas_of(target: LabTarget) -> str:
+    """What is compared: what it has of libraries comes and goes."""
+    pairs = zip(target.starts, target.areas, strict=True)
+    return ", ".join(f"{start:#x}-{start + area.pages * PAGE:#x}" for start, area in pairs)
 
 
 def came_to(document: dict[str, Any]) -> dict[str, int]:
@@ -65,20 +72,17 @@ def test_huge_locked_and_shared_memory(
 ) -> None:
     areas = (Area(4 * 512, 0, "huge"), Area(777, 0), Area(100, 0, "shared"), Area(300, 0, "locked"), Area(64, 2))
     target = workshop.start(*areas)
-    path = profile(tmp_path, target.pid, f"shared: {shared}")
+    path = profile(tmp_path, target.pid, f"shared: {shared}", within=areas_of(target))
     before = [target.pages_by_node(number) for number in range(len(areas))]
     predicted = numamig(capsys, "rehearse", path)
     assert [target.pages_by_node(number) for number in range(len(areas))] == before
     real = numamig(capsys, "replay", path)
-    assert came_to(predicted) == came_to(real)
-    assert predicted["chosen"] == real["chosen"]
-    # Of its areas; what it has of libraries comes and goes.
+    private = 4 * 512 + 777 + 300
+    expected = {"moved": private + 100} if shared == "true" else {"moved": private, "shared": 100}
+    assert came_to(predicted) == came_to(real) == expected
     there = {1: 100} if shared == "true" else {0: 100}
     wanted = [{1: 4 * 512}, {1: 777}, there, {1: 300}, {2: 64}]
     assert [target.pages_by_node(number) for number in range(len(areas))] == wanted
-    assert came_to(real)["moved"] >= 4 * 512 + 777 + 300 + (100 if shared == "true" else 0)
-    assert came_to(real).get("shared", 0) >= (0 if shared == "true" else 100)
-    assert predicted["placement"] == real["placement"]
     assert target.intact()
 
 
@@ -102,17 +106,17 @@ def test_files_of_its_own_and_of_others(maps_files: int, tmp_path: Path, capsys:
     predicted = numamig(capsys, "rehearse", path)
     assert pages_by_node(maps_files).get(2) == before.get(2)  # nothing has come there
     real = numamig(capsys, "replay", path)
-    assert came_to(predicted) == came_to(real)
+    assert came_to(predicted)["moved"] == came_to(real)["moved"]
+    assert abs(came_to(predicted)["shared"] - came_to(real)["shared"]) < 16  # what others map comes and goes
     assert came_to(real)["moved"] >= (8 << 20) // PAGE + (3 << 20) // PAGE
     assert came_to(real)["shared"] > 0
-    assert predicted["placement"] == real["placement"]
 
 
 def test_what_is_pinned_is_all_that_differs(
     workshop: LabWorkshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = workshop.start(Area(2000, 0, pinned=(3, 700, 1999)))
-    path = profile(tmp_path, target.pid, "retry: {mode: never}")
+    path = profile(tmp_path, target.pid, "retry: {mode: never}", within=areas_of(target))
     predicted, real = numamig(capsys, "rehearse", path), numamig(capsys, "replay", path)
     expected = came_to(real)
     assert expected.pop("busy") == 3
