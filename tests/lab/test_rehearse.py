@@ -106,8 +106,9 @@ def test_files_of_its_own_and_of_others(maps_files: int, tmp_path: Path, capsys:
     predicted = numamig(capsys, "rehearse", path)
     assert pages_by_node(maps_files).get(2) == before.get(2)  # nothing has come there
     real = numamig(capsys, "replay", path)
-    assert came_to(predicted)["moved"] == came_to(real)["moved"]
-    assert abs(came_to(predicted)["shared"] - came_to(real)["shared"]) < 16  # what others map comes and goes
+    moved = came_to(predicted)["moved"], came_to(real)["moved"]
+    assert abs(moved[0] - moved[1]) < max(moved) // 10  # who else maps a file comes and goes
+    assert predicted["chosen"] >= came_to(predicted)["moved"] >= (8 << 20) // PAGE + (3 << 20) // PAGE
     assert came_to(real)["moved"] >= (8 << 20) // PAGE + (3 << 20) // PAGE
     assert came_to(real)["shared"] > 0
 
