@@ -6,19 +6,23 @@ itself hears nothing until it returns.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
+from numamig.cli.narrate import narrate
+from numamig.errors import ExitCode
 from numamig.migrate.job import Job
+from numamig.migrate.journal.record import JobRecord
 from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobSnapshot
 
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
 
-__all__ = ["LeftBehind", "run_beside"]
+__all__ = ["LeftBehind", "run_beside", "run_with_ctrl_c"]
 
 _LOOK_S: Final = 0.1
 _HANGS_NS: Final = 2_000_000_000
@@ -26,6 +30,43 @@ _HANGS_NS: Final = 2_000_000_000
 
 class LeftBehind(KeyboardInterrupt):
     """Whoever waited for a job was told not to; its thread is still at it."""
+
+
+def run_with_ctrl_c(
+    job: Job,
+    backend: Backend,
+    record: JobRecord,
+    wanted: Callable[[], bool],
+    show: Callable[[JobSnapshot], None],
+) -> None:
+    """Run a job to its end, or until it is not wanted, where ctrl-c is heard meanwhile. Who says it twice leaves it.
+
+    :param show: is handed the job now and then
+    """
+    if backend.capabilities.virtual_time:
+        # No call hangs there, and each thread has a time of its own: the job goes on from that of who has planned it.
+        for _event in run_job(job, backend, wanted):
+            show(job.snapshot())
+        return
+    try:
+        run_beside(job, backend, wanted, show, lambda words: narrate(f"numamig: {words}"))
+    except LeftBehind:
+        _leave(backend, record)
+
+
+def _leave(backend: Backend, record: JobRecord) -> NoReturn:
+    """End at once, as if killed: a journal that is closed, or a lock that is given back, would be so under a call that
+    still moves pages. The kernel gives the lock back when that call returns, and the journal has what was intended.
+    """
+    number = record.number
+    try:
+        if backend.capabilities.lasting:
+            narrate(
+                f"numamig: job {number} is left as it is: numamig resume {number} goes on, undo {number} takes it back"
+            )
+        record.act("leave")
+    finally:
+        os._exit(ExitCode.INTERRUPTED)
 
 
 def run_beside(

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from numamig.cli.beside import LeftBehind, run_beside
+from numamig.cli.beside import run_with_ctrl_c
 from numamig.cli.narrate import narrate, progress_bar
-from numamig.errors import ExitCode, JournalError, NumamigError, RefusedError, TargetGone
+from numamig.errors import JournalError, NumamigError, RefusedError, TargetGone
 from numamig.migrate.breaker import Limits
 from numamig.migrate.drain.shares import Share, plan_share
 from numamig.migrate.job import Job
-from numamig.migrate.journal.record import JobRecord, Recorder, running
+from numamig.migrate.journal.record import Recorder, running
 from numamig.migrate.moved import verify_ended
 from numamig.migrate.plan import Plan
 from numamig.migrate.request import Request
-from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.outcome import Outcome
 from numamig.model.process import Process
@@ -116,35 +114,11 @@ def _carry_out(
     job = Job(record.number, backend, plan, record, limits=limits)
     narrate(f"job {job.number}: {plain(process.name)} ({process.pid}), {format_bytes(plan.bytes)} to node {share.node}")
     record.act(running(plan))
-    try:
-        with progress_bar(plan) as show:
-            _run(job, backend, wanted, show)
-    except LeftBehind:
-        _leave(backend, record)
+    with progress_bar(plan) as show:
+        run_with_ctrl_c(job, backend, record, wanted, show)
     if not job.state.ended:
         record.act("cancel")
         job.cancel()
     done = job.snapshot()
     seen = verify_ended(backend, process, record.journal, record.number) if done.outcomes[Outcome.MOVED] else None
     return Ran(share, done, seen)
-
-
-def _run(job: Job, backend: Backend, wanted: Callable[[], bool], show: Callable[[JobSnapshot], None]) -> None:
-    if backend.capabilities.virtual_time:
-        for _event in run_job(job, backend, wanted):
-            show(job.snapshot())
-    else:
-        run_beside(job, backend, wanted, show, lambda words: narrate(f"numamig: {words}"))
-
-
-def _leave(backend: Backend, record: JobRecord) -> NoReturn:
-    """End at once, as if killed: the call in the kernel still moves pages, and keeps its lock until it returns."""
-    try:
-        if backend.capabilities.lasting:
-            number = record.number
-            narrate(
-                f"numamig: job {number} is left as it is: numamig resume {number} goes on, undo {number} takes it back"
-            )
-        record.act("leave")
-    finally:
-        os._exit(ExitCode.INTERRUPTED)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from numamig.cli.beside import LeftBehind, run_beside
+from numamig.cli.beside import run_with_ctrl_c
 from numamig.cli.consent import Consent
 from numamig.cli.interrupt import going_on
 from numamig.cli.narrate import narrate, print_job, print_plan, progress_bar
 from numamig.cli.options import Shared, print_json
-from numamig.cli.running import _leave, exit_code, recording
+from numamig.cli.running import exit_code, recording
 from numamig.errors import ExitCode, FileError, RefusedError
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import JobRecord
@@ -194,12 +194,7 @@ class _Beside:
 
     def __call__(self, job: Job, record: JobRecord) -> None:
         self._narrator.begin(job)
-        try:
-            run_beside(
-                job, self._backend, self._wanted, self._narrator.show, lambda words: narrate(f"numamig: {words}")
-            )
-        except LeftBehind:
-            _leave(self._backend, record)
+        run_with_ctrl_c(job, self._backend, record, self._wanted, self._narrator.show)
         self._narrator.end(job)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from numamig.cli.beside import LeftBehind, run_beside
+from numamig.cli.beside import run_with_ctrl_c
 from numamig.cli.inside import as_dict as inside_as_dict
 from numamig.cli.inside import counted_since, look_inside, print_phases
 from numamig.cli.interrupt import going_on
@@ -23,7 +22,6 @@ from numamig.migrate.job import Job
 from numamig.migrate.journal.record import JobRecord, Recorder, running
 from numamig.migrate.moved import verify_moved
 from numamig.migrate.plan import Plan
-from numamig.migrate.run import run_job
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.outcome import Outcome
 from numamig.model.pages import UNKNOWN_NODE
@@ -61,15 +59,12 @@ def run_and_tell(
     job = Job(record.number, backend, plan, record, chooses=chooses, limits=limits)
     record.act(running(plan))
     before = look_inside(backend)
-    try:
-        with going_on() as wanted, progress_bar(plan) as show:
-            _run(job, backend, wanted, show)
-            interrupted = not job.state.ended
-            if interrupted:
-                record.act("cancel")
-            job.cancel()
-    except LeftBehind:
-        _leave(backend, record)
+    with going_on() as wanted, progress_bar(plan) as show:
+        run_with_ctrl_c(job, backend, record, wanted, show)
+        interrupted = not job.state.ended
+        if interrupted:
+            record.act("cancel")
+        job.cancel()
     done = job.snapshot()
     counted = counted_since(backend, before)
     seen = _look_again(backend, record, done)
@@ -88,30 +83,6 @@ def run_and_tell(
         if backend.capabilities.lasting and done.outcomes[Outcome.MOVED]:
             narrate(f"numamig undo {done.number} takes it back")
     return ExitCode.INTERRUPTED if interrupted else exit_code(done)
-
-
-def _run(job: Job, backend: Backend, wanted: Callable[[], bool], show: Callable[[JobSnapshot], None]) -> None:
-    if not backend.capabilities.virtual_time:
-        run_beside(job, backend, wanted, show, lambda words: narrate(f"numamig: {words}"))
-        return
-    # No call hangs there, and each thread has a time of its own: the job goes on from that of who has planned it.
-    for _event in run_job(job, backend, wanted):
-        show(job.snapshot())
-
-
-def _leave(backend: Backend, record: JobRecord) -> NoReturn:
-    """End at once, as if killed: a journal that is closed, or a lock that is given back, would be so under a call that
-    still moves pages. The kernel gives the lock back when that call returns, and the journal has what was intended.
-    """
-    number = record.number
-    try:
-        if backend.capabilities.lasting:
-            narrate(
-                f"numamig: job {number} is left as it is: numamig resume {number} goes on, undo {number} takes it back"
-            )
-        record.act("leave")
-    finally:
-        os._exit(ExitCode.INTERRUPTED)
 
 
 def _look_again(backend: Backend, record: JobRecord, done: JobSnapshot) -> Verified | None:
