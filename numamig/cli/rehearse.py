@@ -17,7 +17,7 @@ from numamig.cli.options import command as numamig_command
 from numamig.cli.replay import settings_option
 from numamig.errors import UsageError
 from numamig.text import plain
-from numamig.units import format_bytes, format_duration
+from numamig.units import format_duration
 
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
@@ -162,7 +162,7 @@ class _Rehearsal:
 
     def print(self) -> None:
         """The same, on stdout."""
-        from numamig.cli.replaying import verdicts
+        from numamig.cli.replaying import print_judged
 
         report = self.report
         what = f"{report.machine['machine']} · {report.machine['kernel']}"
@@ -174,15 +174,7 @@ class _Rehearsal:
                 print_stayed(job.plan, job.ledger())
             if done.undoes is not None:
                 click.echo(f"  {'undo':<14} of job {done.undoes}")
-        for verdict in verdicts(report.steps):
-            sign = "holds " if verdict["holds"] else "FAILED"
-            click.echo(f"  {sign} {verdict['what']} {verdict['expected']}: {verdict['actual']}")
-        for pid, where in sorted(report.placement.items()):
-            placed = ", ".join(
-                f"{format_bytes(count)} on {f'node {node}' if node >= 0 else 'a node not known'}"
-                for node, count in sorted(where.bytes_by_node.items())
-            )
-            click.echo(f"  pid {pid} then: {placed or 'nothing present'}")
+        print_judged(report, "then")
         stall = "" if self.seen.stall_ns is None else f"; longest stall {format_duration(self.seen.stall_ns)}"
         click.echo(f"predicted: {format_duration(self.elapsed_ns)} in all{stall}. Nothing was moved.")
         for note in self.notes:

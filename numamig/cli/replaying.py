@@ -35,7 +35,7 @@ from numamig.yamlfile import Document
 if TYPE_CHECKING:
     from numamig.backends.base import Backend
 
-__all__ = ["exit_code_of", "load_for", "replay", "tell_plans", "verdicts"]
+__all__ = ["exit_code_of", "load_for", "print_judged", "replay", "tell_plans"]
 
 
 def replay(backend: Backend, loaded: Profile, document: Document, consent: Consent, *, as_json: bool) -> ExitCode:
@@ -207,6 +207,11 @@ def _print(report: Report) -> None:
             click.echo(f"  {'verified':<14} {verified_words(done.verified)}")
         if done.undoes is not None:
             click.echo(f"  {'undo':<14} of job {done.undoes}")
+    print_judged(report, "now")
+
+
+def print_judged(report: Report, when: str) -> None:
+    """What became of each expectation, and where the memory of each process is ``when`` all is done."""
     for verdict in verdicts(report.steps):
         sign = "holds " if verdict["holds"] else "FAILED"
         click.echo(f"  {sign} {verdict['what']} {verdict['expected']}: {verdict['actual']}")
@@ -215,7 +220,7 @@ def _print(report: Report) -> None:
             f"{format_bytes(count)} on {f'node {node}' if node >= 0 else 'a node not known'}"
             for node, count in sorted(where.bytes_by_node.items())
         )
-        click.echo(f"  pid {pid} now: {placed or 'nothing present'}")
+        click.echo(f"  pid {pid} {when}: {placed or 'nothing present'}")
 
 
 def verdicts(said: object) -> Iterator[Mapping[str, object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -87,8 +87,8 @@ class Target(Strict):
         return FollowCpus()
 
 
-def _there(nodes: object, memory_nodes: Sequence[int]) -> None:
-    parse_nodeset(",".join(map(str, nodes)), memory_nodes)  # type: ignore[call-overload]
+def _there(nodes: Iterable[int], memory_nodes: Sequence[int]) -> None:
+    parse_nodeset(",".join(map(str, nodes)), memory_nodes)
 
 
 FORMS = ("node", "interleave", "weights", "map_", "follow")
