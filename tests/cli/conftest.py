@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.cli import forked
+
 SCENARIO = """scenario: 1
 title: small
 kernel: linux-6.12
@@ -56,6 +58,8 @@ class Numamig:
         self.scenario.write_text(SCENARIO)
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        if not any(name.startswith(("PYTHON", "LC_", "LANG")) for name in environment):  # else Python starts otherwise
+            return forked.run(list(arguments), self.folder, {**os.environ, **environment})
         return subprocess.run(
             [sys.executable, "-m", "numamig", *arguments],
             capture_output=True,
