@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numamig.migrate.destination import Node
+from numamig.migrate.destination import Destination, Node
 from numamig.migrate.job import Job
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request, Retry, RetryMode
@@ -15,16 +15,17 @@ __all__ = ["NEVER", "counts", "migrate", "new_job"]
 NEVER = Retry(RetryMode.NEVER)
 
 
-def new_job(workshop: LabWorkshop, target: LabTarget, to: int, **asked: object) -> Job:
+def new_job(workshop: LabWorkshop, target: LabTarget, to: int | Destination, **asked: object) -> Job:
     """A job for the areas of a target, and nothing else of it; without the default limit of calls per second."""
     areas = sorted(zip(target.starts, target.areas, strict=True), key=lambda pair: pair[0])
     within = [(start, start + area.pages * PAGE) for start, area in areas]
     asked = {"within": within, "most_calls": None, **asked}
-    request = Request(target.pid, Node(to), **asked)  # type: ignore[arg-type]
+    destination = Node(to) if isinstance(to, int) else to
+    request = Request(target.pid, destination, **asked)  # type: ignore[arg-type]
     return Job(1, workshop.backend, plan_request(workshop.backend, request))
 
 
-def migrate(workshop: LabWorkshop, target: LabTarget, to: int, **asked: object) -> JobSnapshot:
+def migrate(workshop: LabWorkshop, target: LabTarget, to: int | Destination, **asked: object) -> JobSnapshot:
     """Move the areas of a target; the account holds after every step."""
     job = new_job(workshop, target, to, **asked)
     for _ in run_job(job, workshop.backend):
