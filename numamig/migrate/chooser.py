@@ -9,7 +9,7 @@ import numpy as np
 
 from numamig.backends.base import Backend, ClearsHints, Hold
 from numamig.migrate.batch import Batch, Even
-from numamig.migrate.destination import Node, NodeMap
+from numamig.migrate.destination import Interleave, Node, NodeMap
 from numamig.migrate.ledger import Settled
 from numamig.migrate.plan import Plan
 from numamig.migrate.request import Mapped, Request
@@ -206,11 +206,29 @@ class Chooser:
         fitting = self._whole(start, page_size, (wanted - before) // page_size, first=first and last == 0)
         if first and last == 0:
             fitting = max(1, fitting)
+        if isinstance(self._request.to, Interleave):
+            last, fitting = self._whole_units(runs, last, first=first)
+            start = int(runs.address[last])
         kept = runs[slice(0, last + (1 if fitting else 0))]
         stop = max(self.place.cursor, start + fitting * page_size)
         if fitting:
             kept.count[-1] = fitting
         return kept, stop
+
+    def _whole_units(self, runs: PageRuns, last: int, *, first: bool) -> tuple[int, int]:
+        """Where pages take turns by units, a batch ends where one does: (number of the run, pages of it).
+
+        :param runs: of a folio each
+        :param last: the first one that is too much
+        """
+        unit = np.uint64(max(self._largest_folio, self._page_size))
+        begins = np.flatnonzero(np.diff(runs.address[: last + 1] // unit)) + 1
+        if len(begins):
+            return int(begins[-1]), 0
+        if not first:
+            return 0, 0
+        end = np.flatnonzero(np.diff(runs.address[last:] // unit))  # a unit is more than a batch: it is taken whole
+        return (last + int(end[0]) + 1, 0) if len(end) else (len(runs) - 1, 1)
 
     def _advance(self, address: int) -> None:
         number = self.place.next_range

@@ -23,20 +23,25 @@ PAGES = 1500
 HUGE = 512
 
 
-def in_turn(start: int, pages: int, turn: list[int], size: int = PAGE) -> list[int]:
+def in_turn(start: int, pages: int, turn: list[int], size: int, unit: int) -> list[int]:
     """By the definition: from address 0 on, one unit after the other."""
-    return [turn[(start // size + number) % len(turn)] for number in range(pages)]
+    return [turn[(start + number * size) // max(size, unit) % len(turn)] for number in range(pages)]
+
+
+def unit_of(workshop: LabWorkshop) -> int:
+    """Bytes of the largest folios below huge pages that memory may come in here, or of a page."""
+    return max(workshop.backend.topology().folio_sizes, default=PAGE)
 
 
 @pytest.mark.parametrize("batch", [64, 1000])
 def test_pages_are_spread_in_turn(workshop: LabWorkshop, batch: int) -> None:
     target = workshop.start(Area(PAGES, 0), Area(3 * HUGE, 0, "huge"))
     small, large = target.starts
-    wanted = in_turn(small, PAGES, [1, 2])
+    wanted = in_turn(small, PAGES, [1, 2], PAGE, unit_of(workshop))
     job = migrate(workshop, target, Interleave((1, 2)), batch_pages=batch)
     assert counts(job) == {"moved": PAGES + 3 * HUGE}
     assert page_nodes(target.pid, small, PAGES) == wanted
-    assert page_nodes(target.pid, large, 3, HUGE * PAGE) == in_turn(large, 3, [1, 2], HUGE * PAGE)
+    assert page_nodes(target.pid, large, 3, HUGE * PAGE) == in_turn(large, 3, [1, 2], HUGE * PAGE, PAGE)
     assert counts(migrate(workshop, target, Interleave((1, 2)))) == {}
     assert target.intact()
 
@@ -44,7 +49,7 @@ def test_pages_are_spread_in_turn(workshop: LabWorkshop, batch: int) -> None:
 def test_weights_and_what_is_there_already(workshop: LabWorkshop) -> None:
     target = workshop.start(Area(PAGES, 1))
     (start,) = target.starts
-    wanted = in_turn(start, PAGES, [0, 1, 1, 1, 2])
+    wanted = in_turn(start, PAGES, [0, 1, 1, 1, 2], PAGE, unit_of(workshop))
     job = migrate(workshop, target, interleave({0: 1, 1: 3, 2: 1}), batch_pages=333)
     assert page_nodes(target.pid, start, PAGES) == wanted
     assert counts(job) == {"moved": sum(node != 1 for node in wanted)}

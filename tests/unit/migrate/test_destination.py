@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from numamig.backends.simulator.backend import SimulatorBackend
 from numamig.backends.simulator.memory import Backing, Flag
 from numamig.backends.simulator.process import SimProcess, SimRegion
+from numamig.backends.simulator.scenario import ScenarioFile, build_machine
 from numamig.errors import UsageError
 from numamig.migrate.destination import (
     Destination,
@@ -252,3 +253,18 @@ def test_a_node_that_is_not_there() -> None:
     for to in (Interleave((1, 7)), parse_weights("7:1,1:1"), parse_node_map("0:7"), parse_node_map("7:0")):
         with pytest.raises(UsageError, match="node 7 does not exist"):
             plan_request(backend, Request(PID, to))
+
+
+@pytest.mark.parametrize("batch", [7, 64, 333, 1000])
+def test_folios_that_cannot_be_seen_are_spread_whole(batch: int) -> None:
+    regions = [{"size": 1500 * 4096, "nodes": {0: 1}}, {"size": "1MiB", "nodes": {0: 1}, "folio": "64KiB"}]
+    nodes = [{"id": node, "cpus": f"{node}", "memory": "64MiB"} for node in range(3)]
+    said = {"scenario": 1, "title": "folios", "kernel": "linux-6.12", "seed": 1, "nodes": nodes}
+    said["processes"] = [{"name": "work", "pid": PID, "regions": regions}]
+    backend = SimulatorBackend(build_machine(ScenarioFile.model_validate(said)))
+    plan, job = moved(backend, Interleave((1, 2)), batch_pages=batch)
+    assert plan.pages == job.snapshot().outcomes[Outcome.MOVED] == job.snapshot().chosen == 1756
+    small, large = (region.backing.node for region in backend.machine.process(PID).regions)
+    assert (large.reshape(16, 16) == large.reshape(16, 16)[:, :1]).all()
+    first = backend.machine.process(PID).regions[0].start // 4096
+    assert np.array_equal(small, np.array([1, 2], np.uint8)[(first + np.arange(1500)) // 16 % 2])
