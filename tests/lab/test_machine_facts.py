@@ -169,3 +169,14 @@ def test_the_command_prints_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "NUMA balancing" in done.stdout
     assert "numa_hit" in done.stdout
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.int32])
+@pytest.mark.parametrize("size", [12, 28, 64, 1000])
+def test_the_processor_can_sort(size: int, dtype: type[np.integer]) -> None:
+    """What sorts wrongly counts wrongly: as long as the emulated processor had AVX2, this failed."""
+    random = np.random.default_rng(size)
+    for _ in range(50):
+        numbers = random.integers(0, size, size).astype(dtype)
+        order = np.argsort(numbers)
+        assert numbers[order].tolist() == sorted(numbers.tolist()) and sorted(order.tolist()) == list(range(size))

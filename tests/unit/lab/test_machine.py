@@ -15,7 +15,8 @@ SHARED = Path("/scratch/shared")
 
 def test_default_machine_has_three_nodes_one_without_cpus() -> None:
     assert vng_arguments(DEFAULT_MACHINE, IMAGE, SHARED, "/run/lab") == [
-        *("--run", "/kernels/boot/vmlinuz-6.1", "--disable-kvm", "--force-9p", "--user", "root"),
+        *("--run", "/kernels/boot/vmlinuz-6.1", "--disable-kvm", "--qemu-opts=-cpu max,avx2=off"),
+        *("--force-9p", "--user", "root"),
         "--rwdir=/run/lab=/scratch/shared",
         *("--numa", "512M,cpus=0", "--numa", "512M,cpus=1", "--numa", "512M"),
         *("--numa-distance", "0,1=20", "--numa-distance", "0,2=30"),
