@@ -9,7 +9,18 @@ from textual.binding import Binding
 
 from numamig.migrate.snapshot import JobSnapshot
 
-__all__ = ["MAP", "MOST_NODES", "PROCESSES", "QUEUE", "REGIONS", "Action", "Situation", "bindings", "keys_text"]
+__all__ = [
+    "MAP",
+    "MOST_NODES",
+    "PROCESSES",
+    "QUEUE",
+    "REGIONS",
+    "Action",
+    "Situation",
+    "always",
+    "bindings",
+    "keys_text",
+]
 
 PROCESSES, REGIONS, MAP, QUEUE = "processes", "regions", "map", "queue"
 MOST_NODES = 10
@@ -39,7 +50,7 @@ class Situation:
     """The page map is at the zoom at which all of it fits."""
 
 
-def _always(_: Situation) -> bool:
+def always(_: Situation) -> bool:
     return True
 
 
@@ -57,7 +68,7 @@ class Action:
     help: str
     group: str
     argument: str | int | None = None
-    applies: Callable[[Situation], bool] = _always
+    applies: Callable[[Situation], bool] = always
     say: Callable[[Situation], str] | None = None
     """The label, where it depends."""
     rank: int = 0

@@ -10,8 +10,8 @@ from numamig.migrate.request import Request
 from tests.tui.consoles import line_with, main, press, screen_lines, until, world
 from tui.action import Action, Situation
 from tui.actions import ACTIONS
+from tui.actions.dialogs import EDIT_ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS
 from tui.app import NumamigApp
-from tui.dialogactions import EDIT_ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS
 from tui.hints import hints
 from tui.screens.asking import Asking
 from tui.screens.edit import EditDialog

@@ -7,8 +7,8 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from tui.action import bindings
+from tui.actions.dialogs import EARLIER_ACTIONS
 from tui.bridge import Bridge
-from tui.dialogactions import EARLIER_ACTIONS
 from tui.earlier import EarlierJob
 from tui.look import Look, Spans
 from tui.present import resume_command, size_text, undo_command

@@ -12,8 +12,8 @@ from numamig.migrate.plan import Plan
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.topology import Topology
 from tui.action import bindings
+from tui.actions.dialogs import EDIT_ACTIONS
 from tui.bridge import Bridge
-from tui.dialogactions import EDIT_ACTIONS
 from tui.form import BATCHES, BUDGETS, RATES, beside, budget_text, rate_text
 from tui.look import Look, Spans
 from tui.planning import Wanted

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from tui.action import MOST_NODES, Action, keys_text
 from tui.actions import ACTIONS
-from tui.dialogactions import EARLIER_ACTIONS, EDIT_ACTIONS, LEDGER_ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS
+from tui.actions.dialogs import EARLIER_ACTIONS, EDIT_ACTIONS, LEDGER_ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS
 from tui.look import Look, Spans
 from tui.screens.dialog import Dialog
 

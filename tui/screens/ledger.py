@@ -14,7 +14,7 @@ from numamig.migrate.plan import Plan
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.outcome import Outcome
 from tui.action import bindings
-from tui.dialogactions import LEDGER_ACTIONS
+from tui.actions.dialogs import LEDGER_ACTIONS
 from tui.look import Look, Spans
 from tui.present import remote_text, size_text
 from tui.screens.dialog import Dialog

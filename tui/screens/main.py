@@ -1,4 +1,4 @@
-"""The main screen: what the keys do to the panes."""
+"""The main screen: what keys do to cursor, panes and lists, above all that the screens below it do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from textual.widgets import Input
 
 from tui.action import bindings
 from tui.actions import ACTIONS
-from tui.screens.acting import ActingScreen
-from tui.screens.help import Help
+from tui.screens.viewing import ViewingScreen
 from tui.widgets.filter import FilterBar
 from tui.widgets.pane import Pane, Table
 from tui.widgets.processes import SORTS, ProcessTable
@@ -20,7 +19,7 @@ from tui.widgets.regions import RegionTable
 __all__ = ["MainScreen"]
 
 
-class MainScreen(ActingScreen):
+class MainScreen(ViewingScreen):
     """Keys change what is chosen, or ask the bridge to act; what came of it is seen at the next look."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(ACTIONS)]
@@ -59,7 +58,7 @@ class MainScreen(ActingScreen):
         else:
             self.go_to_pane({"map": "regions"}.get(self.active, "processes"))
 
-    # Lists, map and nodes
+    # Lists
 
     def action_mark(self) -> None:
         seen = self.processes.selected
@@ -73,7 +72,7 @@ class MainScreen(ActingScreen):
         pane = self.panes[self.active]
         if isinstance(pane, Table):
             pane.move_cursor("down")
-        self._redraw_lists()
+        self.redraw_lists()
 
     def action_mark_all(self) -> None:
         seen = self.processes.selected
@@ -81,12 +80,7 @@ class MainScreen(ActingScreen):
             self.marks.toggle_all_processes(list(self.processes.keys))
         elif seen is not None:
             self.marks.toggle_all_regions(seen.identity, list(self.regions.keys))
-        self._redraw_lists()
-
-    def _redraw_lists(self) -> None:
-        self.processes.refresh()
-        self.regions.refresh()
-        self.look_again()
+        self.redraw_lists()
 
     def action_filter(self) -> None:
         pane = self.panes[self.active]
@@ -116,29 +110,3 @@ class MainScreen(ActingScreen):
 
     def action_sort_reverse(self) -> None:
         self.processes.set_sort(self.processes.sort, reverse=not self.processes.reversed)
-
-    def action_zoom(self, way: int) -> None:
-        self.page_map.zoom(way)
-        self.look_again()
-
-    def action_fit(self) -> None:
-        self.page_map.fit()
-        self.look_again()
-
-    def action_spotlight(self, node: int) -> None:
-        self.spot = None if self.spot == node else node
-        self.processes.spot = self.regions.spot = self.spot
-        self.nodes.show_spot(self.spot)
-        self.page_map.show_spot(self.spot)
-        self._redraw_lists()
-
-    # The rest
-
-    def action_help(self) -> None:
-        self.app.push_screen(Help(self.look))
-
-    def action_command_palette(self) -> None:
-        self.app.action_command_palette()
-
-    async def action_quit(self) -> None:
-        await self.app.action_quit()

@@ -9,9 +9,9 @@ from textual.binding import BindingType
 from numamig.migrate.plan import Plan
 from numamig.model.topology import Topology
 from tui.action import bindings
+from tui.actions.dialogs import PLAN_ACTIONS
 from tui.bridge import Bridge
 from tui.choice import Target
-from tui.dialogactions import PLAN_ACTIONS
 from tui.form import Form, first_form
 from tui.look import Look, Spans
 from tui.planning import Wanted

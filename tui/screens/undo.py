@@ -9,8 +9,8 @@ from textual.binding import BindingType
 from numamig.migrate.plan import Plan
 from numamig.migrate.snapshot import JobSnapshot
 from tui.action import bindings
+from tui.actions.dialogs import UNDO_ACTIONS
 from tui.bridge import Bridge
-from tui.dialogactions import UNDO_ACTIONS
 from tui.jobwords import flush_pages, job_stall_ns
 from tui.look import Look, Spans
 from tui.planning import Wanted

@@ -1,0 +1,47 @@
+"""Marking, filtering and sorting."""
+
+from __future__ import annotations
+
+from tui.action import PROCESSES, QUEUE, REGIONS, Action
+from tui.actions.when import in_panes
+
+__all__ = ["LISTS"]
+
+
+LISTS: tuple[Action, ...] = (
+    Action(
+        "mark",
+        "space",
+        "mark",
+        "mark",
+        "mark the process, or the region",
+        "lists",
+        applies=lambda s: s.mark and s.pane != QUEUE,
+        rank=10,
+    ),
+    Action(
+        "mark-all",
+        "a",
+        "mark_all",
+        "all",
+        "mark all that are shown, or none",
+        "lists",
+        applies=lambda s: s.mark and s.pane in (PROCESSES, REGIONS),
+        rank=70,
+    ),
+    Action(
+        "filter",
+        "slash",
+        "filter",
+        "filter",
+        "show only what matches: name, pid, user, kind, path",
+        "lists",
+        applies=in_panes(PROCESSES, REGIONS),
+        rank=50,
+        types_ahead=True,
+    ),
+    Action("sort", "s", "sort", "sort", "sort by the next column", "lists", applies=in_panes(PROCESSES), rank=55),
+    Action(
+        "sort-reverse", "S", "sort_reverse", "reverse", "sort the other way round", "lists", applies=in_panes(PROCESSES)
+    ),
+)

@@ -1,0 +1,49 @@
+"""The page map, and the nodes."""
+
+from __future__ import annotations
+
+from tui.action import MAP, MOST_NODES, Action
+from tui.actions.when import in_panes
+
+__all__ = ["MAPPING"]
+
+
+def _spot(node: int) -> Action:
+    return Action(
+        f"spotlight-{node}",
+        str(node),
+        "spotlight",
+        "spot",
+        f"show only node {node} in colour, and again",
+        "node",
+        node,
+        applies=lambda s: node in s.nodes,
+    )
+
+
+MAPPING: tuple[Action, ...] = (
+    Action(
+        "zoom-in",
+        "plus,equals_sign",
+        "zoom",
+        "zoom",
+        "four times closer",
+        "map",
+        1,
+        applies=in_panes(MAP),
+        rank=50,
+        shown="+ -",
+    ),
+    Action("zoom-out", "minus", "zoom", "zoom out", "four times farther", "map", -1, applies=in_panes(MAP)),
+    Action(
+        "fit",
+        "f",
+        "fit",
+        "fit",
+        "all of the process in view",
+        "map",
+        applies=lambda s: s.pane == MAP and not s.fits,
+        rank=52,
+    ),
+    *(_spot(node) for node in range(MOST_NODES)),
+)

@@ -1,0 +1,47 @@
+"""Moving about: the cursor and the panes."""
+
+from __future__ import annotations
+
+from tui.action import MAP, PROCESSES, REGIONS, Action, always
+from tui.actions.when import in_panes
+
+__all__ = ["MOVING"]
+
+
+def _move(way: str, keys: str, text: str, *panes: str) -> Action:
+    applies = in_panes(*panes) if panes else always
+    return Action(f"move-{way}", keys, "cursor", way, text, "move", way, applies=applies)
+
+
+MOVING: tuple[Action, ...] = (
+    _move("down", "j,down", "down"),
+    _move("up", "k,up", "up"),
+    _move("left", "h,left", "left, in the map", MAP),
+    _move("right", "l,right", "right, in the map", MAP),
+    _move("first", "g,home", "to the first"),
+    _move("last", "G,end", "to the last"),
+    _move("page_down", "ctrl+d,pagedown", "half a page down"),
+    _move("page_up", "ctrl+u,pageup", "half a page up"),
+    Action("pane-next", "tab", "pane", "pane", "the next: processes, regions, map, queue", "move", 1, rank=80),
+    Action("pane-previous", "shift+tab", "pane", "back", "the pane before", "move", -1),
+    Action(
+        "go-in",
+        "enter",
+        "go_in",
+        "in",
+        "into the regions of a process, the map of a region",
+        "move",
+        applies=lambda s: s.pane in (PROCESSES, REGIONS) and s.process,
+        rank=60,
+    ),
+    Action(
+        "go-out",
+        "escape",
+        "go_out",
+        "out",
+        "out again: filter, spotlight, pane; never quits",
+        "move",
+        applies=lambda s: s.out,
+        rank=75,
+    ),
+)

@@ -1,0 +1,21 @@
+"""What keys do to the console itself."""
+
+from __future__ import annotations
+
+from tui.screens.help import Help
+from tui.screens.mapping import MappingScreen
+
+__all__ = ["ViewingScreen"]
+
+
+class ViewingScreen(MappingScreen):
+    """Help, palette, leaving."""
+
+    def action_help(self) -> None:
+        self.app.push_screen(Help(self.look))
+
+    def action_command_palette(self) -> None:
+        self.app.action_command_palette()
+
+    async def action_quit(self) -> None:
+        await self.app.action_quit()
