@@ -5,41 +5,88 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from numamig.migrate.ranges import joined
+from numamig.migrate.request import Mapped
+from numamig.model.nodeset import format_nodeset
 from numamig.model.pages import UNKNOWN_NODE
-from numamig.model.process import Region
+from numamig.model.process import Region, RegionKind
 from numamig.model.topology import Topology
+from tui.present import size_text
 from tui.snapshots import Identity, ProcessSeen
 
-__all__ = ["Marks", "Target", "preset_node", "ranges_of"]
+__all__ = ["Addresses", "Marks", "Only", "Target", "preset_node", "ranges_of"]
+
+Addresses = tuple[tuple[int, int], ...]
+"""Ranges [start, end), ascending, that neither overlap nor touch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """A class of pages; nothing said means every page."""
+
+    sources: tuple[int, ...] | None = None
+    """Nodes that they are on, ascending."""
+    kinds: frozenset[RegionKind] = frozenset()
+    """Of their regions; empty means any."""
+    huge: bool | None = None
+    mapped: Mapped = Mapped.ANY
+    paths: tuple[str, ...] = ()
+    """Patterns (``fnmatch``) of what their regions are backed by."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """``on node 0``, ``anon``: what to call it, each a condition. Paths are as they were typed."""
+        said = []
+        if self.sources is not None:
+            said.append(f"on node {format_nodeset(self.sources)}")
+        if self.kinds:
+            said.append(" or ".join(sorted(kind.value for kind in self.kinds)))
+        if self.huge is not None:
+            said.append("huge" if self.huge else "base")
+        if self.mapped is not Mapped.ANY:
+            said.append(self.mapped.value)
+        return (*said, *self.paths)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a plan is for: a process, or some of its regions."""
+    """What a plan is for: a process, or some of its regions and addresses, or only some class of its pages."""
 
     seen: ProcessSeen
     regions: tuple[Region, ...] = ()
-    """Empty: all of it."""
+    """With ``ranges`` empty too: all of it."""
+    ranges: Addresses = ()
+    """Besides the regions; within regions of the process."""
+    only: Only = Only()
 
     @property
-    def within(self) -> tuple[tuple[int, int], ...] | None:
-        return ranges_of(self.regions) if self.regions else None
+    def within(self) -> Addresses | None:
+        return tuple(joined(ranges_of(self.regions), self.ranges)) if self.regions or self.ranges else None
+
+    @property
+    def words(self) -> str:
+        """``2 ranges of 24.0M, on node 0, anon``."""
+        parts = [f"{n} {what}{'s' * (n > 1)}" for n, what in self._counts if n]
+        size = sum(end - start for start, end in self.within or ())
+        where = f"{' + '.join(parts)} of {size_text(size)}" if self.ranges else parts[0] if parts else "all regions"
+        return ", ".join((where, *self.only.words))
+
+    @property
+    def _counts(self) -> tuple[tuple[int, str], ...]:
+        return (len(self.regions), "region"), (len(self.ranges), "range")
 
 
-def ranges_of(regions: Iterable[Region]) -> tuple[tuple[int, int], ...]:
-    """Their addresses, ascending, joined where they touch."""
-    ranges: list[tuple[int, int]] = []
-    for region in sorted(regions, key=lambda r: r.start):
-        if ranges and ranges[-1][1] >= region.start:
-            ranges[-1] = (ranges[-1][0], max(ranges[-1][1], region.end))
-        else:
-            ranges.append((region.start, region.end))
-    return tuple(ranges)
+def ranges_of(regions: Iterable[Region]) -> Addresses:
+    """Their addresses, joined where they touch."""
+    return tuple(joined((region.start, region.end) for region in regions))
 
 
-def preset_node(seen: ProcessSeen, topology: Topology) -> int | None:
-    """Where its pages most likely belong: at home, else on the first memory node that does not hold most of them."""
-    memory = topology.memory_nodes
+def preset_node(seen: ProcessSeen, topology: Topology, sources: Sequence[int] = ()) -> int | None:
+    """Where its pages most likely belong: at home, else on the first memory node that does not hold most of them.
+
+    :param sources: nodes that they are to leave: never the answer, where there is another
+    """
+    memory = tuple(node for node in topology.memory_nodes if node not in sources) or topology.memory_nodes
     parts = (
         {} if seen.placement is None else {n: b for n, b in seen.placement.bytes_by_node.items() if n != UNKNOWN_NODE}
     )

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from numamig.migrate.destination import Node
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
+from numamig.model.nodeset import format_nodeset
 from numamig.model.topology import Topology
 from tui.choice import Target, preset_node
 from tui.present import duration_text, retry_text, short_size
@@ -146,7 +147,12 @@ class Form:
 
     @property
     def _sources(self) -> tuple[int | None, ...]:
-        return (None, *(node for node in self.nodes if node != self.to))
+        return (None, *(node for node in self._meant_nodes or self.nodes if node != self.to))
+
+    @property
+    def _meant_nodes(self) -> tuple[int, ...]:
+        """Where the pages are that are meant; empty where that is not said."""
+        return self.targets[0].only.sources or () if len(self.targets) == 1 else ()
 
     def value(self, name: str) -> str:
         """As it is written in the dialog."""
@@ -154,6 +160,8 @@ class Form:
             case "To":
                 return "home of each" if self.to == HOME else f"node {digit(self.to)}"
             case "From":
+                if self.source is None and self._meant_nodes:
+                    return f"node {format_nodeset(self._meant_nodes)}"
                 return "all others" if self.source is None else f"node {digit(self.source)}"
             case "Batch":
                 return f"{self.batch_pages} pages = {short_size(self.batch_pages * self.page_size)}"
@@ -191,8 +199,12 @@ class Form:
                 Request(
                     pid=target.seen.process.pid,
                     to=Node(to),
-                    sources=None if self.source is None or self.source == to else (self.source,),
+                    sources=target.only.sources if self.source is None or self.source == to else (self.source,),
+                    kinds=target.only.kinds,
                     within=target.within,
+                    paths=target.only.paths,
+                    huge=target.only.huge,
+                    mapped=target.only.mapped,
                     shared=self.shared,
                     batch_pages=self.batch_pages,
                     budget_ns=self.budget_ns,
@@ -242,7 +254,8 @@ def reserve_text(reserve_bytes: int | None) -> str:
 def first_form(targets: tuple[Target, ...], topology: Topology) -> Form:
     """The dialog as it opens."""
     memory = topology.memory_nodes
-    presets = tuple(node for node in (preset_node(target.seen, topology) for target in targets) if node is not None)
+    found = (preset_node(target.seen, topology, target.only.sources or ()) for target in targets)
+    presets = tuple(node for node in found if node is not None)
     same = len(set(presets)) == 1
     return Form(
         targets=targets, nodes=memory, presets=presets, page_size=topology.page_size, to=presets[0] if same else HOME

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from math import ceil
 
 from rich.cells import cell_len, set_cell_size
 
 from numamig.migrate.destination import Destination, Interleave, Node, NodeMap
 from numamig.migrate.plan import Plan
-from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Request, Retry, RetryMode
+from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Mapped, Request, Retry, RetryMode
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.nodeset import format_nodeset
 from numamig.model.outcome import Outcome
@@ -181,6 +182,12 @@ def command_line(request: Request, *, simulated: bool) -> str:
         words += ["--address", f"{start:#x}-{end:#x}"]
     if request.kinds:
         words += ["--kind", ",".join(sorted(kind.value for kind in request.kinds))]
+    for pattern in request.paths:
+        words += ["--path", shlex.quote(pattern)]
+    if request.huge is not None:
+        words.append("--huge" if request.huge else "--no-huge")
+    if request.mapped is not Mapped.ANY:
+        words += ["--mapped", request.mapped.value]
     if request.shared:
         words.append("--shared")
     if request.batch_pages != DEFAULT_BATCH_PAGES:

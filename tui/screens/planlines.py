@@ -56,9 +56,7 @@ def _what(look: Look, form: Form) -> Spans:
     if len(form.targets) > 1:
         names = ", ".join(look.shown(t.seen.process.name) for t in form.targets)
         return [(f" {len(form.targets)} processes", look.bold), (f"  {names}", look.label)]
-    part = "all regions"
-    if target.regions:
-        part = f"{len(target.regions)} region{'s' * (len(target.regions) > 1)}"
+    part = look.shown(target.words)
     owner = "yours" if process.yours else look.shown(process.user)
     dot = look.glyphs.dot
     return [(f" {look.shown(process.name)} {process.pid}", look.bold), (f" ({owner}) {dot} {part}", look.label)]
