@@ -78,15 +78,16 @@ class NumamigApp(App[int]):
         self.bridge.stop()
 
     async def action_quit(self) -> None:
-        """Ask while jobs run; what they moved stays moved."""
+        """Ask while there are jobs; what they moved stays moved."""
         if isinstance(self.screen, Confirm):
             return
-        if not self.bridge.any_running():
+        jobs = self.bridge.unended
+        if not jobs:
             self.exit(0)
             return
         lasting = self.bridge.backend.capabilities.lasting
         after = "numamig resume goes on with them" if lasting else "what has moved stays moved"
-        sentence = f"Jobs are running: they stop here, {after}."
+        sentence = f"{jobs} job{'s have' if jobs > 1 else ' has'} not ended: they stop here, {after}."
         self.push_screen(Confirm(self.look, "quit", sentence, "quit"), self._leave)
 
     def _leave(self, yes: bool | None) -> None:

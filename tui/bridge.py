@@ -219,8 +219,10 @@ class Bridge:
         self.earlier = None
         self.bring(find)
 
-    def any_running(self) -> bool:
-        return any(job.state is JobState.RUNNING for job in self.jobs())
+    @property
+    def unended(self) -> int:
+        """How many jobs there are that have not ended."""
+        return sum(not job.state.ended for job in self.jobs())
 
     def save(self, path: Path) -> int:
         """As ``saving.save``, of the jobs here."""

@@ -56,6 +56,8 @@ class Plan:
     """The job that this takes back: then pages go where they came from, and ``request.to`` is that of most."""
     ways: Mapping[tuple[int, int], int] = field(default_factory=dict)
     """(from, to) → bytes that are to move; of more than ``pages`` where the request has a limit."""
+    shared_share: float | None = None
+    """Of what is to move, 0 to 1: what other processes map too, from a sample; None where that is not told."""
 
     @property
     def bytes(self) -> int:
@@ -128,6 +130,7 @@ def make_plan(seen: Seen, request: Request) -> Plan:
         ways=dict(tally.ways),
         largest_folio=max(seen.topology.folio_sizes, default=0),
         selected=tuple(region for region, _, _ in seen.selected),
+        shared_share=None if seen.shared is None else seen.shared.share,
         estimate_ns=None if expected is None else expected.duration_ns,
         estimated_stall_ns=None if expected is None else expected.stall_ns,
     )

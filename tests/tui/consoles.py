@@ -36,11 +36,11 @@ class World:
         return {int(n): int(c) for n, c in zip(nodes, counts, strict=True)}
 
 
-def world(*, nodes: int = 3, caller: Caller = Caller()) -> World:
+def world(*, nodes: int = 3, caller: Caller = Caller(user="dba")) -> World:
     """``db`` (100) runs on node 1: its heap is on node 0, its other memory half on 0 and half on 1.
 
     ``cache`` (200) runs everywhere with all on node 2; ``tiny`` (300) runs on node 0 and is there.
-    The last node has no CPUs.
+    The last node has no CPUs. Only ``db`` is yours.
     """
     machine = Machine(
         [SimNode(n, (2 * n, 2 * n + 1) if n < nodes - 1 else (), 1 << 16, 1 << 16, label="DRAM") for n in range(nodes)],

@@ -227,6 +227,8 @@ async def test_a_call_that_hangs_leaves_the_rest_live(size: tuple[int, int]) -> 
         await press(pilot, "j", "m")
         await until(pilot, lambda: line_with(app, "512 pages = 2.0M to move"))
         await press(pilot, "y")
+        await until(pilot, lambda: line_with(app, "Moves pages of cache 200, which is web's."))
+        await press(pilot, "y")
         await until(pilot, lambda: "waits" in line_with(app, " 2 cache"))
         await press(pilot, "full_stop")
         await until(pilot, lambda: line_with(app, "a call of job 1 does not return"))
@@ -321,6 +323,8 @@ async def test_a_warning_is_read_and_accepted_with_y() -> None:
         await press(pilot, "G", "m")
         await until(pilot, lambda: line_with(app, "▲ no page that is asked for is on a source node"))
         assert line_with(app, "numamig map PID shows where it is")
+        await press(pilot, "y")
+        await until(pilot, lambda: line_with(app, "Moves pages of tiny 300, which is web's."))
         await press(pilot, "y")
         await until(pilot, lambda: app.screen is main(app) and "done" in line_with(app, " 1 tiny"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypeVar
 
 from textual.timer import Timer
@@ -11,6 +12,7 @@ from numamig.migrate.plan import Plan
 from tui.bridge import Bridge
 from tui.look import Look, Spans
 from tui.planning import Wanted
+from tui.screens.confirm import Confirm
 from tui.screens.dialog import Dialog
 from tui.screens.findinglines import blocked_by, findings_of, plans_in
 
@@ -48,6 +50,10 @@ class Asking(Dialog[Result | None]):
     def lines(self, room: tuple[int, int]) -> list[Spans]:
         """All of the dialog, in so many cells and lines."""
         raise NotImplementedError
+
+    def asks(self, plans: tuple[Plan, ...]) -> str:
+        """A sentence that has to be agreed to first; "" where none has."""
+        return ""
 
     def accepted(self, plans: tuple[Plan, ...], how: str) -> Result:
         """What the dialog comes to: every plan is possible, and was seen with its warnings."""
@@ -117,10 +123,18 @@ class Asking(Dialog[Result | None]):
             self.note = "read the warning, then y again"
         elif before is not None and _differ(before, plans):
             self.note = "this has changed just now: y again"
+        elif sentence := self.asks(plans):
+            self.app.push_screen(
+                Confirm(self.look, "before it begins", sentence, "go on"), partial(self._agreed, plans, how)
+            )
         else:
             self.dismiss(self.accepted(plans, how))
             return
         self.draw()
+
+    def _agreed(self, plans: tuple[Plan, ...], how: str, yes: bool | None) -> None:
+        if yes:
+            self.dismiss(self.accepted(plans, how))
 
     def draw(self) -> None:
         if self.is_mounted:

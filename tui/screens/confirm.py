@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -28,7 +29,8 @@ class Confirm(Dialog[bool]):
     def on_mount(self) -> None:
         look = self.look
         keys = [(" y", look.bold), (f" {self._yes}   ", look.label), ("esc", look.bold), (" back", look.label)]
-        self.box.show([[(f" {self._sentence}", look.plain)], [], keys])
+        lines = wrap(look.shown(self._sentence), min(78, self.app.size.width) - 6)
+        self.box.show([*([(f" {line}", look.plain)] for line in lines), [], keys])
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)

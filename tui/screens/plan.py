@@ -12,6 +12,7 @@ from tui.action import bindings
 from tui.actions.dialogs import PLAN_ACTIONS
 from tui.bridge import Bridge
 from tui.choice import Target
+from tui.consent import asked_of
 from tui.form import Form, first_form
 from tui.look import Look, Spans
 from tui.planning import Wanted
@@ -36,6 +37,9 @@ class PlanDialog(Asking[Accepted]):
 
     def wanted(self) -> tuple[Wanted, ...]:
         return self.form.requests()
+
+    def asks(self, plans: tuple[Plan, ...]) -> str:
+        return asked_of(plans)
 
     def accepted(self, plans: tuple[Plan, ...], how: str) -> Accepted:
         return tuple(plan for plan in plans if plan.pages) or plans, how == "run"
