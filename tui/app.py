@@ -5,46 +5,33 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App
 from textual.command import Provider
-from textual.theme import Theme
 
 from numamig.backends.base import Backend
 from tui.bridge import Bridge
 from tui.look import Look
 from tui.palette import Commands
-from tui.ramps import BACKGROUND, FOREGROUND, GREY
 from tui.screens.confirm import Confirm
 from tui.screens.main import MainScreen
-from tui.terminal import Colours, demand_terminal, detect
+from tui.terminal import demand_terminal, detect
+from tui.themed import ThemedApp
+from tui.themes import choose
 
 __all__ = ["NumamigApp", "run_console"]
 
-_THEME = Theme(
-    name="numamig",
-    primary=FOREGROUND,
-    secondary=GREY,
-    foreground=FOREGROUND,
-    background=BACKGROUND,
-    surface=BACKGROUND,
-    panel="#171b28",
-    boost="#171b28",
-    warning=FOREGROUND,
-    error=FOREGROUND,
-    success=FOREGROUND,
-    accent=FOREGROUND,
-    dark=True,
-)
 
-
-class NumamigApp(App[int]):
+class NumamigApp(ThemedApp):
     """The console for one machine.
 
     :param ascii: draw with ASCII only
     :param speed: how fast virtual time passes; 1 is as it is, None as fast as it can be worked out
     :param notice: a line to show at the start
+    :param theme: as ``themes.choose`` takes it
+    :param read_only: nothing that moves can be asked for
+    :param screenshots: where screenshots and reports go
     """
 
     CSS_PATH = "app.tcss"
@@ -59,16 +46,18 @@ class NumamigApp(App[int]):
         ascii: bool = False,  # noqa: A002 - called like the option
         speed: float | None = 1.0,
         notice: str = "",
+        theme: str | None = None,
+        read_only: bool = False,
+        screenshots: Path = Path(),
     ) -> None:
         terminal = detect(os.environ, only_ascii=ascii)
-        few = terminal.colours is not Colours.MANY
-        # With few colours or none the terminal's own are used: Textual's themes would come out as greys.
-        super().__init__(ansi_color=few)
-        self.look = Look(terminal)
+        super().__init__(Look(terminal, choose(theme, os.environ, terminal.colours)))
         self.bridge = Bridge(backend, speed=speed)
+        self.bridge.read_only = read_only
+        self.screenshots = screenshots
         self._notice = notice
-        self.register_theme(_THEME)
-        self.theme = "ansi-dark" if few else _THEME.name
+        if theme is not None and self.look.theme != theme:
+            self._notice = f"this terminal has too few colours for the {theme} theme"
 
     def on_mount(self) -> None:
         self.bridge.start()
@@ -101,10 +90,22 @@ def run_console(
     ascii: bool = False,  # noqa: A002 - called like the option
     speed: float | None = 1.0,
     notice: str = "",
+    theme: str | None = None,
+    read_only: bool = False,
+    screenshots: Path = Path(),
 ) -> int:
     """Run the console until the operator leaves; the exit code.
 
     :raises UsageError: there is no terminal here that a console could be drawn on.
     """
     demand_terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
-    return NumamigApp(backend, ascii=ascii, speed=speed, notice=notice).run() or 0
+    app = NumamigApp(
+        backend,
+        ascii=ascii,
+        speed=speed,
+        notice=notice,
+        theme=theme,
+        read_only=read_only,
+        screenshots=screenshots,
+    )
+    return app.run() or 0

@@ -62,6 +62,8 @@ class Bridge:
         self._planner = Planner(backend, self._queue, self._turn)
         self.earlier: tuple[EarlierJob, ...] | None = None
         """Jobs of earlier runs, as ``look_for_earlier`` found them; None until it has."""
+        self.read_only = False
+        """Nothing that moves can be asked for."""
         self._paces: dict[int, Pace] = {}
         self._priorities: dict[int, int] = {}
         self._said: deque[Said] = deque()
@@ -232,6 +234,7 @@ class Bridge:
 
     def add(self, plan: Plan, *, run: bool) -> int:
         """A new job; its number."""
+        self._demand_moves()
         with self._turn:
             number = self._queue.add(plan)
         if run:
@@ -240,6 +243,7 @@ class Bridge:
 
     def add_undo(self, number: int, *, run: bool) -> int:
         """A new job that takes another one back; its number."""
+        self._demand_moves()
         with self._turn:
             added = self._queue.add_undo(number)
         if run:
@@ -251,11 +255,13 @@ class Bridge:
 
         :raises RefusedError: a call does not return, which this would have to wait for; or preflight says no.
         """
+        self._demand_moves()
         self._demand_answers()
         with self._turn:
             self._queue.retarget(number, target)
 
     def run(self, number: int) -> None:
+        self._demand_moves()
         self._stepper.run(number)
 
     def hold(self, number: int) -> None:
@@ -272,6 +278,7 @@ class Bridge:
 
         :raises RefusedError: a call does not return: steps that were asked for would all come afterwards.
         """
+        self._demand_moves()
         self._demand_answers()
         self._stepper.step(number)
 
@@ -299,6 +306,10 @@ class Bridge:
         self._queue.set_budget(number, pace.budget_ns)
         self._queue.set_rate(number, pace.rate)
         self._paces[number] = pace
+
+    def _demand_moves(self) -> None:
+        if self.read_only:
+            raise RefusedError("this console is read-only", hint="^p read-only off")
 
     def _demand_answers(self) -> None:
         hanging = self._stepper.hanging()

@@ -14,22 +14,9 @@ from textual.strip import Strip
 
 from numamig.text import plain
 from tui.present import fit
-from tui.ramps import (
-    ASCII,
-    BACKGROUND,
-    DARK_INK,
-    FOREGROUND,
-    GREY,
-    HOME_TINT,
-    NODE_COLOURS,
-    NODE_COLOURS_16,
-    UNICODE,
-    Glyphs,
-    apportion,
-    blend,
-    digit,
-)
-from tui.terminal import Colours, Terminal
+from tui.ramps import ASCII, UNICODE, Glyphs, apportion, blend, contrast, digit
+from tui.terminal import Terminal
+from tui.themes import MONO, NODE_COLOURS_16, SHADES, offered
 
 __all__ = ["Look", "Span", "Spans", "width_of"]
 
@@ -43,35 +30,63 @@ def width_of(spans: Iterable[Span]) -> int:
 
 
 class Look:
-    """Styles and glyphs of one terminal."""
+    """Styles and glyphs of one terminal, in one theme at a time.
 
-    def __init__(self, terminal: Terminal) -> None:
+    :param theme: one of ``themes.THEMES``; "" for what suits the terminal
+    """
+
+    def __init__(self, terminal: Terminal, theme: str = "") -> None:
         self.terminal = terminal
         self.ascii = terminal.ascii
         self.glyphs: Glyphs = ASCII if terminal.ascii else UNICODE
-        self.mono = terminal.colours is Colours.NONE
-        many = terminal.colours is Colours.MANY
-        # Every cell has its ground, so that nothing depends on what is below it.
-        self.base = Style(color=FOREGROUND, bgcolor=BACKGROUND) if many else Style()
+        self.motion = True
+        """Whether what moves may be seen to move."""
+        self.revision = 0
+        """Counts the themes: whoever keeps styles of nodes makes them anew with each."""
         self.plain = Style()
         self.bold = Style(bold=True)
-        self.dim = Style(color=GREY) if many else Style(dim=True)
-        self.label = self.dim
         self.reverse = Style(reverse=True)
         self.underline = Style(underline=True)
-        self.cursor = Style(bgcolor="#232a3d") if many else Style(reverse=True)
-        self.cursor_away = Style(bgcolor="#171b28") if many else Style(underline=True)
-        self._many = many
+        self.use(theme or offered(terminal.colours)[0])
+
+    def use(self, theme: str) -> None:
+        """Another theme; everything that was drawn is to be drawn anew."""
+        self.theme = theme
+        self.revision += 1
+        self.mono = theme == MONO
+        self._shades = shades = SHADES.get(theme)
+        self._many = shades is not None
+        # Every cell has its ground, so that nothing depends on what is below it.
+        self.base = Style(color=shades.foreground, bgcolor=shades.background) if shades else Style()
+        self.dim = Style(color=shades.grey) if shades else Style(dim=True)
+        self.label = self.dim
+        self.cursor = Style(bgcolor=shades.raised) if shades else Style(reverse=True)
+        self.cursor_away = Style(bgcolor=shades.away) if shades else Style(underline=True)
+        self._inks: dict[int, Style] = {}
         self._styles: dict[tuple[int, bool, bool], Style] = {}
-        self._mixed: dict[tuple[int, int, bool, bool, bool], Style] = {}
 
     def colour(self, node: int) -> str:
         """What rich calls the colour of a node."""
-        return (NODE_COLOURS if self._many else NODE_COLOURS_16)[node % 8]
+        return (NODE_COLOURS_16 if self._shades is None else self._shades.nodes)[node % 8]
 
     def ink(self, node: int) -> Style:
-        """Text in the colour of a node."""
-        return self.plain if self.mono or node < 0 else Style(color=self.colour(node))
+        """Text in the colour of a node, on the ground of the screen."""
+        if self.mono or node < 0:
+            return self.plain
+        style = self._inks.get(node % 8)
+        if style is None:
+            shades = self._shades
+            colour = self.colour(node) if shades is None else self._legible(self.colour(node), shades.background)
+            style = self._inks[node % 8] = Style(color=colour)
+        return style
+
+    def _legible(self, colour: str, ground: str) -> str:
+        """The colour, with as much of the screen's ink in it as makes it legible there."""
+        shades = self._shades
+        if shades is None:
+            return colour
+        mixed = (blend(colour, shades.foreground, share / 10) for share in range(10, -1, -1))
+        return next((ink for ink in mixed if contrast(ink, ground) >= shades.least_contrast), shades.foreground)
 
     def chip(self, node: int) -> Span:
         """A node named: its digit on its colour."""
@@ -93,16 +108,17 @@ class Look:
     def _make_ground(self, node: int, home: bool, aside: bool) -> Style:
         if self.mono or node < 0:
             return self.plain
-        colour = self.colour(node)
-        if not self._many:
+        colour, shades = self.colour(node), self._shades
+        if shades is None:
             if aside:
                 return Style(color="bright_black")
             return Style(color=colour) if home else Style(color="black", bgcolor=colour)
         if aside:
-            return Style(color="#5c6474", bgcolor="#171b26")
+            return Style(color=shades.aside, bgcolor=shades.aside_ground)
         if home:
-            return Style(color=colour, bgcolor=blend(colour, BACKGROUND, HOME_TINT))
-        return Style(color=DARK_INK, bgcolor=colour)
+            ground = blend(colour, shades.background, shades.home_tint)
+            return Style(color=self._legible(colour, ground), bgcolor=ground)
+        return Style(color=shades.ink, bgcolor=colour)
 
     def pure(self, node: int, *, home: bool, named: bool, spot: int | None = None) -> Span:
         """A cell whose pages are all (or nearly all) on one node; ``named`` writes the digit."""

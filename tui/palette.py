@@ -12,6 +12,8 @@ from textual.types import IgnoreReturnCallbackType
 from tui.action import keys_text
 from tui.actions import ACTIONS
 from tui.screens.main import MainScreen
+from tui.themed import ThemedApp
+from tui.themes import THEMES
 
 __all__ = ["Commands"]
 
@@ -41,6 +43,10 @@ class Commands(Provider):
             for speed in _SPEEDS:
                 said = "max" if speed is None else f"{speed:g}x"
                 yield f"speed {said}", "pace of the machine's time", partial(screen.bridge.set_speed, speed)
+
+        if isinstance(self.app, ThemedApp):
+            for name in self.app.themes:
+                yield f"theme {name}", THEMES[name], partial(self.app.use_theme, name)
 
     async def discover(self) -> Hits:
         for text, help_text, run in self._found():

@@ -1,4 +1,4 @@
-"""Colours and glyphs as plain values: which colour is node 3, what stands for "mixed", how a bar divides its cells."""
+"""Glyphs and ramps as plain values: what stands for "mixed", how a bar divides its cells, how colours blend."""
 
 from __future__ import annotations
 
@@ -9,31 +9,19 @@ from numamig.model.outcome import Outcome
 
 __all__ = [
     "ASCII",
-    "BACKGROUND",
     "DARK_INK",
-    "FOREGROUND",
-    "GREY",
-    "HOME_TINT",
-    "NODE_COLOURS",
-    "NODE_COLOURS_16",
     "UNICODE",
     "Glyphs",
     "apportion",
     "blend",
+    "contrast",
     "digit",
     "meter",
     "spark_rows",
 ]
 
-NODE_COLOURS = ("#5AA5FF", "#E5A935", "#86EBD5", "#C25A7C", "#F7EB7D", "#8C67CF", "#EB5B36", "#9AA7B0")
-"""Colour of nodes 0 to 7; the first four stay apart for protan, deutan and tritan eyes, the digit carries the rest."""
-NODE_COLOURS_16 = ("blue", "yellow", "cyan", "magenta", "green", "red", "white", "bright_black")
-BACKGROUND = "#0d0f18"
-FOREGROUND = "#c9ced8"
-GREY = "#767d8c"
+
 DARK_INK = "#0d0f18"
-HOME_TINT = 0.28
-"""How much of a node's colour is left in the ground of pages that are at home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +145,18 @@ def blend(colour: str, ground: str, share: float) -> str:
     """``share`` of ``colour`` on ``ground``, all three as ``#rrggbb``."""
     a, b = (tuple(int(text[i : i + 2], 16) for i in (1, 3, 5)) for text in (colour, ground))
     return "#" + "".join(f"{round(y + (x - y) * share):02x}" for x, y in zip(a, b, strict=True))
+
+
+def contrast(a: str, b: str) -> float:
+    """Ratio of the luminances of two colours, 1 to 21. Source: WCAG 2.2, "contrast ratio"."""
+    high, low = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def apportion(parts: Mapping[int, int], width: int) -> list[int]:

@@ -32,12 +32,11 @@ class Terminal:
 
 
 def detect(environ: Mapping[str, str], *, only_ascii: bool = False) -> Terminal:
-    """Read it from the environment as Textual does: NO_COLOR counts even when it is empty."""
-    if "NO_COLOR" in environ:
-        return Terminal(Colours.NONE, only_ascii)
+    """Read it from the environment as Textual does: what could be shown, whether it is wanted (NO_COLOR) or not."""
     system = environ.get("TEXTUAL_COLOR_SYSTEM", "auto")
     if system == "auto":
-        system = Console(force_terminal=True, _environ=environ).color_system or ""
+        able = {name: value for name, value in environ.items() if name != "NO_COLOR"}
+        system = Console(force_terminal=True, _environ=able).color_system or ""
     if system in ("256", "truecolor"):
         return Terminal(Colours.MANY, only_ascii)
     return Terminal(Colours.SIXTEEN if system else Colours.NONE, only_ascii)

@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 import click
@@ -90,6 +91,19 @@ class _LazyGroup(TeachingGroup):
 )
 @machine_options
 @click.option("--ascii", "ascii_only", is_flag=True, help="Console without any character beyond ASCII.")
+@click.option(
+    "--theme",
+    type=click.Choice(["dark", "light", "contrast", "terminal", "mono"]),
+    help="Colours of the console.  [default: NUMAMIG_THEME, or dark]",
+)
+@click.option("--read-only", is_flag=True, help="Console in which nothing that moves can be asked for.")
+@click.option(
+    "--screenshots",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    metavar="DIR",
+    help="Where the console puts screenshots and reports.  [default: here]",
+)
 @pace_option("1x in the console, else max")
 @click.version_option(__version__, prog_name="numamig")
 @click.pass_context
@@ -99,6 +113,9 @@ def cli(
     scenario: str | None,
     machine: str | None,
     ascii_only: bool,
+    theme: str | None,
+    read_only: bool,
+    screenshots: Path,
     speed: float | None,
 ) -> None:
     """See where the memory of processes lives on a NUMA machine, and move it.
@@ -119,7 +136,8 @@ def cli(
     if ctx.invoked_subcommand is None:
         from numamig.cli.console import open_console
 
-        ctx.exit(open_console(ctx.obj, ascii_only=ascii_only))
+        how = {"ascii": ascii_only, "theme": theme, "read_only": read_only, "screenshots": screenshots}
+        ctx.exit(open_console(ctx.obj, **how))
 
 
 complete_values(cli)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import os
 import sys
+from typing import Any
 
 from numamig.cli.options import Shared
 
 __all__ = ["open_console"]
 
 
-def open_console(shared: Shared, *, ascii_only: bool) -> int:
+def open_console(shared: Shared, **how: Any) -> int:
     """Open the console and stay until it is closed.
+
+    :param how: as ``tui.app.run_console`` takes it
 
     Virtual time passes as it does on the wall, unless a speed was asked for: a machine that lives is what one sees.
 
@@ -25,8 +28,9 @@ def open_console(shared: Shared, *, ascii_only: bool) -> int:
     notice = ""
     nothing_said = shared.backend is None and shared.scenario is None and shared.machine is None
     if nothing_said and backend.capabilities.simulated:
-        notice = "One memory node here: simulating."
+        notice = "One memory node here: simulating. numamig lab boots four"
     from tui.app import run_console
 
     speed = 1.0 if shared.speed is None else shared.speed
-    return run_console(backend, ascii=ascii_only, speed=None if math.isinf(speed) else speed, notice=notice)
+    pace = None if math.isinf(speed) else speed
+    return run_console(backend, speed=pace, notice=notice, **how)

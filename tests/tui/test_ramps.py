@@ -69,4 +69,4 @@ def test_what_the_terminal_can_show() -> None:
     assert detect({"TERM": "xterm-16color"}).colours is Colours.SIXTEEN
     assert detect({"TERM": "xterm-256color"}).colours is Colours.MANY
     assert detect({"TERM": "xterm", "COLORTERM": "truecolor"}).colours is Colours.MANY
-    assert detect({"TERM": "xterm-256color", "NO_COLOR": ""}).colours is Colours.NONE
+    assert detect({"TERM": "xterm-256color", "NO_COLOR": ""}).colours is Colours.MANY
