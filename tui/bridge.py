@@ -25,10 +25,12 @@ from numamig.model.events import Event
 from numamig.observe.pagemap import Grid
 from tui.acts import Act, Acts, Said
 from tui.earlier import EarlierJob, earlier_jobs
+from tui.heatlooking import HeatLooker
+from tui.lenses import Lens
 from tui.looking import Looker
 from tui.planning import Planner, Wanted
 from tui.saving import save
-from tui.snapshots import Identity, Pace, Planned, Steps, Watch
+from tui.snapshots import HeatSeen, Identity, Pace, Planned, Steps, Watch
 from tui.stepping import Stepper
 
 __all__ = ["Bridge"]
@@ -56,7 +58,9 @@ class Bridge:
         # All look at one virtual clock: a look in the middle of a step would count as a part of its calls. Virtual
         # calls do not hang, so there they may wait for each other; real ones never do.
         self._turn: AbstractContextManager[object] = threading.Lock() if self._virtual else nullcontext()
+        self._heat = HeatLooker(backend, self._turn, now_s)
         self._queue = JobQueue(backend)
+        self.looker.stayed_of = self._queue.stayed
         self._follower = self._queue.stream.follow()
         self._stepper = Stepper(backend, self._queue, self._turn, now_s)
         self._planner = Planner(backend, self._queue, self._turn)
@@ -91,12 +95,12 @@ class Bridge:
     def stop(self) -> None:
         """End the threads; one that hangs in a call is left to the end of the program."""
         self._stopping = True
-        for part in (self._stepper, self._planner, self._steering, self._adding):
+        for part in (self._stepper, self._planner, self._steering, self._adding, self._heat):
             part.stop()
         with self._wake_looks:
             self._wake_looks.notify_all()
         until = time.monotonic() + _JOIN_S
-        for thread in self._threads:
+        for thread in (*self._threads, self._heat.thread):
             if thread.is_alive():
                 thread.join(max(0.0, until - time.monotonic()))
         for job in self.jobs():
@@ -128,7 +132,8 @@ class Bridge:
         """Which process is selected, and which are in view."""
         with self._wake_looks:
             if identity != self._watch.identity:
-                self._watch = Watch(identity=identity, rows=rows, version=self._watch.version + 1)
+                version = self._watch.version + 1
+                self._watch = Watch(identity=identity, rows=rows, version=version, lens=self._watch.lens)
                 self._wake_looks.notify_all()
             elif rows != self._watch.rows:
                 self._watch = replace(self._watch, rows=rows)
@@ -138,6 +143,14 @@ class Bridge:
         with self._wake_looks:
             self._watch = replace(self._watch, grid=grid, overview=overview, version=self._watch.version + 1)
             self._wake_looks.notify_all()
+        self._heat.watch(self._watch)
+
+    def watch_lens(self, lens: Lens) -> None:
+        """What is looked at besides where pages are."""
+        with self._wake_looks:
+            self._watch = replace(self._watch, lens=lens)
+            self._wake_looks.notify_all()
+        self._heat.watch(self._watch)
 
     def _keep_looking(self) -> None:
         while not self._stopping:
@@ -154,9 +167,14 @@ class Bridge:
                 continue
             with self._wake_looks:
                 now = self._watch
-                if (now.identity, now.version) == (watch.identity, watch.version) and not self._stopping:
+                if now.looks_at == watch.looks_at and not self._stopping:
                     # A job may begin at any moment, and time be seen to pass: never asleep for longer than a glance.
                     self._wake_looks.wait(min(wait_s, 0.25 if self._paced is None else 0.1))
+
+    @property
+    def heat(self) -> HeatSeen | None:
+        """The latest, where that lens is on."""
+        return self._heat.seen
 
     def _busy(self, watch: Watch) -> bool:
         """Whether pages of the selected process move, or moved since it was last looked at."""

@@ -14,7 +14,7 @@ from textual.strip import Strip
 
 from numamig.text import plain
 from tui.present import fit
-from tui.ramps import ASCII, UNICODE, Glyphs, apportion, blend, contrast, digit
+from tui.ramps import ASCII, HEAT_COLOURS, UNICODE, Glyphs, apportion, blend, contrast, digit
 from tui.terminal import Terminal
 from tui.themes import MONO, NODE_COLOURS_16, SHADES, offered
 
@@ -145,6 +145,35 @@ class Look:
             return glyph, Style(color=self.colour(second), bgcolor=ground.bgcolor)
         ink = self.ground(second, home=home[1] and spot != second).bgcolor
         return glyph, Style(color=ink, bgcolor=ground.bgcolor)
+
+    def marked(self, letter: str, node: int, *, home: bool, strong: bool, spot: int | None = None) -> Span:
+        """A cell with a letter on the ground of its node. Without colours strangers are bold."""
+        lit = spot == node
+        style = self.ground(node, home=home and not lit, aside=spot is not None and not lit)
+        if self.mono:
+            style = self.reverse if lit else style
+            strong = strong or not home
+        return letter, style + self.bold if strong else style
+
+    def aside(self, node: int, *, named: bool) -> Span:
+        """A cell that is not what is looked for."""
+        if node < 0:
+            return self.glyphs.unread, self.dim
+        return (digit(node) if named else " "), self.dim if self.mono else self.ground(node, aside=True)
+
+    @property
+    def heat_has_colours(self) -> bool:
+        return self._many
+
+    def warm(self, step: int, node: int, *, named: bool) -> Span:
+        """A cell by its heat.
+
+        :param step: from 1
+        """
+        if not self._many:
+            return self.glyphs.heat[step - 1], self.plain
+        ground, ink = HEAT_COLOURS[step - 1]
+        return (digit(node) if named and node >= 0 else " "), Style(color=ink, bgcolor=ground)
 
     def bar(self, parts: dict[int, int], width: int, home: Iterable[int], spot: int | None = None) -> Spans:
         """A stacked bar of bytes by node, each node's stretch begun with its digit."""

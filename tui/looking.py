@@ -10,20 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from numamig.backends.base import Backend, TellsWorkings
+from numamig.backends.base import Backend, Capabilities, TellsPageFlags, TellsWorkings
 from numamig.errors import NumamigError, RefusedError, TargetGone
+from numamig.migrate.stayed import StayedSeen
+from numamig.model.pageflags import PageFlag
 from numamig.model.process import Region
 from numamig.model.topology import Topology
 from numamig.observe.census import Census, CensusTaker, Identity, Standing
+from numamig.observe.flagshares import look_at_flags
 from numamig.observe.pagemap import Grid, PageMap, read_page_map
 from numamig.observe.placement import EXACT_BELOW_BYTES, Placement, counts_quickly, placement_of_regions
 from numamig.observe.sampling import estimate_regions, pages_in_buckets, sample_page_map
-from tui.snapshots import MapSeen, NodesSeen, RegionsSeen, Watch
+from tui.lenses import Lens
+from tui.snapshots import FlagsSeen, MapSeen, NodesSeen, RegionsSeen, Watch
 
 __all__ = ["Looker"]
 
 _DUTY = 0.012
 """Share of a CPU that one kind of look may take."""
+_FLAGS_DUTY = 0.004
+"""The same for what pages are besides where they are, which seldom changes."""
 _BUSY_DUTY = 0.3
 """The same for the map of a process whose pages are moving."""
 _TOPOLOGY_S = 5.0
@@ -45,6 +51,9 @@ class Looker:
         self.regions: RegionsSeen | None = None
         self.map: MapSeen | None = None
         self.overview: MapSeen | None = None
+        self.flags: FlagsSeen | None = None
+        self.stayed_of: Callable[[Identity], StayedSeen | None] = _nothing_stayed
+        """What jobs left behind of a process."""
         self.trouble = ""
         """What went wrong with the machine itself, in one line; "" when the last looks went well."""
         self._now_s = now_s
@@ -69,6 +78,8 @@ class Looker:
             if watch.overview is not None:
                 kinds.append(("overview", self._look_at_overview, (watch.identity, watch.version)))
             kinds.append(("regions", self._look_at_regions, watch.identity))
+            if watch.grid is not None and self.map is not None and watch.lens not in (Lens.NODE, Lens.HEAT):
+                kinds.append(("flags", self._look_at_flags, watch.looks_at))
         best: tuple[float, Callable[[Watch], None] | None] = (float("inf"), None)
         for kind, look, wanted in kinds:
             due = self._due.get(kind, 0.0) if self._seen_for.get(kind) == wanted else 0.0
@@ -91,7 +102,7 @@ class Looker:
                 self.trouble = str(error) if isinstance(error, NumamigError) else repr(error)
             now, took = self._now_s(), self._spent_s() - began
             # The census keeps to a budget of its own.
-            wait = 0.0 if kind == "census" else max(1.0, took / _DUTY)
+            wait = 0.0 if kind == "census" else max(1.0, took / (_FLAGS_DUTY if kind == "flags" else _DUTY))
             self._due[kind] = now + (2.0 if self.trouble else wait)
             self._due[f"busy {kind}"] = now + max(0.12, took / _BUSY_DUTY)
 
@@ -179,12 +190,46 @@ class Looker:
         except (TargetGone, RefusedError):
             return  # the look at the regions says so; the last picture stays
 
+    def _look_at_flags(self, watch: Watch) -> None:
+        """A part of the pages in view; what jobs left behind is known here already."""
+        identity, grid = watch.identity, watch.grid
+        if identity is None or grid is None or self.nodes is None:
+            return
+        stayed = self.stayed_of(identity)
+        shares, problem = None, "this machine tells nothing of single pages but where they are"
+        if isinstance(self.backend, TellsPageFlags):
+            try:
+                self._demand_same(identity)
+                regions = tuple(self.backend.regions(identity[0]))
+                page_size = self.nodes.topology.page_size
+                shares = look_at_flags(self.backend, identity[0], grid, regions, page_size)
+                problem = what_is_missing(shares.told, self.backend.capabilities)
+            except TargetGone:
+                return
+            except RefusedError as error:
+                problem = str(error)
+        self.flags = FlagsSeen(identity, shares, stayed, self._now_s(), problem)
+
     def _demand_same(self, identity: Identity) -> int:
         """How much is resident. A pid may have been given to another process meanwhile."""
         process = self.backend.process(identity[0])
         if process.identity != identity:
             raise TargetGone(f"pid {identity[0]} has ended", pid=identity[0])
         return process.resident_bytes
+
+
+def what_is_missing(told: PageFlag, capabilities: Capabilities) -> str:
+    """Which of the letters this machine and these rights do not tell, and what would help; "" where all are told."""
+    if not told:
+        return ""  # no page in view is there
+    if PageFlag.BUSY not in told:
+        helps = "" if capabilities.simulated else " (run with sudo)"
+        return f"busy and pinned are not told here{helps}"
+    return "" if PageFlag.PINNED in told else "no kernel tells which pages are pinned"
+
+
+def _nothing_stayed(_: Identity) -> StayedSeen | None:
+    return None
 
 
 def _sum(placements: tuple[Placement, ...]) -> Placement:

@@ -129,6 +129,11 @@ class MapLayout:
             return Grid(self.bucket_bytes, np.empty(0, np.uint64), np.empty(0, np.int32))
         return Grid(self.bucket_bytes, np.concatenate(starts), np.concatenate(owners))
 
+    def rows_of(self, first_row: int, rows: int) -> NDArray[np.int64]:
+        """Row of each bucket of ``grid``; shape (buckets,)."""
+        every = np.arange(max(0, first_row), min(self.rows, first_row + rows))
+        return np.repeat(every, [sum(s.buckets for s in self.row(row)) for row in every.tolist()])
+
     @property
     def last_address(self) -> int:
         """Of the last bucket."""

@@ -10,6 +10,7 @@ from numamig.model.outcome import Outcome
 __all__ = [
     "ASCII",
     "DARK_INK",
+    "HEAT_COLOURS",
     "UNICODE",
     "Glyphs",
     "apportion",
@@ -22,6 +23,14 @@ __all__ = [
 
 
 DARK_INK = "#0d0f18"
+HEAT_COLOURS = (
+    ("#00224e", "#c9ced8"),
+    ("#434e6c", "#e6e9ef"),
+    ("#7d7c78", DARK_INK),
+    ("#bcae6c", DARK_INK),
+    ("#fee838", DARK_INK),
+)
+"""Ground and ink by step of heat: cividis, which looks alike to all eyes. The one use of colour that means no node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,8 @@ class Glyphs:
     """A second node holds less, or more, than a quarter of a cell."""
     absent: str
     unread: str
+    heat: str
+    """Steps of heat, where that has no colours; the first is for pages that nobody touches."""
     full: str
     eighths: str
     """Steps of a horizontal bar, the empty one first."""
@@ -66,6 +77,7 @@ UNICODE = Glyphs(
     mixed="░▒",
     absent="·",
     unread="~",
+    heat="·░▒▓█",
     full="█",
     eighths=" ▏▎▍▌▋▊▉█",
     sparks=" ▁▂▃▄▅▆▇█",
@@ -95,6 +107,7 @@ ASCII = Glyphs(
     mixed=":%",
     absent=".",
     unread="~",
+    heat=".-+*#",
     full="#",
     eighths="  ..--##",
     sparks=" ..:-=+*#",

@@ -9,15 +9,21 @@ from typing import NamedTuple
 from numamig.errors import NumamigError
 from numamig.migrate.plan import Plan
 from numamig.migrate.snapshot import JobSnapshot
+from numamig.migrate.stayed import StayedSeen
 from numamig.model.process import Region
 from numamig.model.topology import NodeCounters, Topology
 from numamig.model.workings import Workings
+from numamig.observe.bucketheat import BucketHeat
 from numamig.observe.census import Census, Identity, ProcessSeen, Standing
+from numamig.observe.flagshares import FlagShares
 from numamig.observe.pagemap import Grid, PageMap
 from numamig.observe.placement import Placement
+from tui.lenses import Lens
 
 __all__ = [
     "Census",
+    "FlagsSeen",
+    "HeatSeen",
     "Identity",
     "MapSeen",
     "NodesSeen",
@@ -67,6 +73,29 @@ class MapSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagsSeen:
+    """What the pages in view are, and what jobs left behind."""
+
+    identity: Identity
+    shares: FlagShares | None
+    """None where nothing of the kind can be told."""
+    stayed: StayedSeen | None
+    taken_s: float
+    problem: str = ""
+    """Why something cannot be told, and what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatSeen:
+    """How hot the pages in view are."""
+
+    identity: Identity
+    heat: BucketHeat | None
+    taken_s: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """Plans, or why there is none; in the order of the requests."""
 
@@ -86,10 +115,17 @@ class Watch:
     """Coarse buckets of the whole process, when not all of it is in view."""
     version: int = 0
     """Counts the grids: a new one is looked at at once."""
+    lens: Lens = Lens.HOME
+    """What is looked at besides where pages are."""
     rows: tuple[Identity, ...] = ()
     """Processes in view: they are looked at first."""
     busy: bool = False
     """A job moves pages of the selected process just now."""
+
+    @property
+    def looks_at(self) -> tuple[Identity | None, int, Lens]:
+        """Something new is looked at at once."""
+        return self.identity, self.version, self.lens
 
 
 class Pace(NamedTuple):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from numamig.clock import Clock
 from numamig.model.finding import Finding
+from numamig.model.pageflags import PageFlags
 from numamig.model.pages import PageRuns, Ranges
 from numamig.model.process import Hazards, MemoryImage, Process, ProcessFacts, Region, RegionPolicy
 from numamig.model.topology import Health, NodeCounters, Topology
@@ -39,6 +40,7 @@ __all__ = [
     "TellsHeat",
     "TellsHugeRoom",
     "TellsMemoryImage",
+    "TellsPageFlags",
     "TellsPolicies",
     "TellsProcessFacts",
     "TellsSharing",
@@ -307,6 +309,20 @@ class TellsSharing(Protocol):
         """1 where others map the page too, 0 where not, -1 where there is none.
 
         :param addresses: shape (pages,), as the answer
+        :raises TargetGone: the process ended.
+        :raises RefusedError: the caller may not look.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsPageFlags(Protocol):
+    """A backend that can tell more of single pages than where they are. Optional: ask with ``isinstance``."""
+
+    def page_flags(self, pid: int, addresses: NDArray[np.uint64]) -> PageFlags:
+        """As far as the machine, and these rights, allow; what they do not is not among the known ones.
+
+        :param addresses: shape (pages,), ascending, as the answer
         :raises TargetGone: the process ended.
         :raises RefusedError: the caller may not look.
         """

@@ -18,7 +18,7 @@ __all__ = ["ReadOnly"]
 
 _LOOKING = (
     *("boot_id", "diagnose", "folio_cost", "free_bytes", "hazards", "health", "heat", "huge_room", "memory_image"),
-    *("policies", "process_facts", "shared_pages", "workings"),
+    *("page_flags", "policies", "process_facts", "shared_pages", "workings"),
 )
 """Optional abilities that only look. To clear marks is none of them: the process would fault its pages."""
 

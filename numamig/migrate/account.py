@@ -13,6 +13,7 @@ from numamig.migrate.mover import BatchResult
 from numamig.migrate.plan import Plan
 from numamig.migrate.resolve import resolve
 from numamig.migrate.select import meant, narrowed
+from numamig.migrate.stayed import Stayed
 from numamig.model.outcome import Outcome
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges
 
@@ -31,6 +32,9 @@ class Account:
         self._backend = backend
         self._left: list[LeftPages] = []
         """Busy pages of the present pass."""
+        self._stayed = Stayed()
+        """Pages that are not tried again; those that were busy in the end are in ``_at_last``."""
+        self._at_last = LeftPages.none()
         self._again = LeftPages.none()
         """Busy pages of the last pass that still await their turn in this one."""
 
@@ -51,7 +55,15 @@ class Account:
             self._again = self._again.without(batch.address, batch.end)
         self.ledger.book(settled, before, self.plan.page_size)
         if len(result.left):
-            self._left.append(result.left.with_outcome(*_RETRIED))
+            busy = np.isin(result.left.outcome, _RETRIED)
+            self._left.append(result.left.only(busy))
+            self._stayed.add(result.left.only(~busy))
+
+    def leave_for_want_of_room(self, no_room: Settled) -> None:
+        """What the target had no room for, so that it was not tried."""
+        self.ledger.book(no_room)
+        end = no_room.address + (no_room.pages * self.plan.page_size).view(np.uint64)
+        self._stayed.add(LeftPages.of(no_room.address, end, no_room.outcome, no_room.source, no_room.target))
 
     def leave(self, batch: Batch) -> None:
         """A batch that was chosen and then not tried; what was busy before stays so."""
@@ -76,11 +88,17 @@ class Account:
             self._left.append(LeftPages.of(start, end, outcome[still], seen.source[still], seen.target[still]))
         self._again = LeftPages.none()
         busy, self._left = LeftPages.joined(self._left), []
+        self._at_last = busy
         return busy
 
     def look_again(self, busy: LeftPages) -> None:
         """A further pass begins, for these."""
-        self._again = busy
+        self._again, self._at_last = busy, LeftPages.none()
+
+    @property
+    def stayed(self) -> LeftPages:
+        """Where pages stayed, and why, as it is now."""
+        return LeftPages.joined([self._stayed.pages, self._at_last, self.busy])
 
     @property
     def busy(self) -> LeftPages:

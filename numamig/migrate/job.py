@@ -24,6 +24,7 @@ from numamig.migrate.destination import Destination
 from numamig.migrate.guard import Guard
 from numamig.migrate.journal.record import JobRecord
 from numamig.migrate.ledger import LedgerRow
+from numamig.migrate.left import LeftPages
 from numamig.migrate.lost import Lost
 from numamig.migrate.mover import BatchResult, Stop, move_batch
 from numamig.migrate.paced import pace
@@ -126,6 +127,10 @@ class Job:
         """What became of its pages, by region of the plan, source and target."""
         return self._account.ledger.rows()
 
+    def stayed(self) -> LeftPages:
+        """Where pages are that it left behind, and why; those that it may yet try again among them."""
+        return self._account.stayed
+
     def step(self) -> list[Event]:
         """Choose one batch, move it, account for it; the events that it caused. Nothing when the job has ended."""
         with self._stepping:
@@ -192,7 +197,7 @@ class Job:
         batch, no_room = self._guard.fits(batch, pages, began_ns)
         if no_room is not None:
             if self._passes == 1:  # else they are booked as busy, and stay so
-                self._account.ledger.book(no_room)
+                self._account.leave_for_want_of_room(no_room)
             if not len(batch):
                 raise self._guard.refusal(no_room)
             pages = batch.pages(self.plan.page_size)

@@ -19,6 +19,7 @@ from numamig.migrate.plan import Plan
 from numamig.migrate.preflight import demand_node
 from numamig.migrate.ranges import overlap
 from numamig.migrate.snapshot import JobSnapshot, JobState
+from numamig.migrate.stayed import StayedSeen, seen_of
 from numamig.migrate.stream import EventStream
 from numamig.migrate.undo import Undoing, choose_to_undo, plan_undo
 from numamig.model.events import Event, JobAdded, JobAsked, JobEnded, JobFailed, JobVerified
@@ -128,6 +129,12 @@ class JobQueue:
     def ledger(self, number: int) -> list[LedgerRow]:
         """What became of a job's pages, by region, source and target."""
         return self._entry(number).job.ledger()
+
+    def stayed(self, identity: tuple[int, int]) -> StayedSeen | None:
+        """What the jobs here left behind of a process, and why, the latest job last; None where nothing stayed."""
+        with self._lock:
+            jobs = [entry.job for _, entry in sorted(self._entries.items())]
+        return seen_of([(job.number, job.stayed()) for job in jobs if job.plan.process.identity == identity])
 
     def verified(self, number: int) -> Verified | None:
         """Where what an ended job moved was found; None where it moved nothing, or could not be seen any more."""

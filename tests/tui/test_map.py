@@ -18,7 +18,8 @@ from tui.maplayout import fitting_bucket, lay_out_rows, overview_grid
 from tui.mapwindow import MapWindow
 from tui.snapshots import Watch
 from tui.terminal import Colours, Terminal
-from tui.widgets.mapdraw import Drawn, exactness
+from tui.widgets.mapview import Drawn
+from tui.widgets.mapwords import exactness
 
 PAGE = 4096
 
@@ -140,7 +141,7 @@ def test_unread_buckets_are_told_from_empty_ones() -> None:
 def drawn(error: list[float] | None) -> Drawn:
     seen = page_map([[9, 0, 0, 0], [9, 0, 0, 0]])
     seen = replace(seen, error=None if error is None else np.array(error, np.float32))
-    return Drawn(seen, cell_codes(seen), np.full(2, -np.inf))
+    return Drawn(seen, cell_codes(seen), np.full(2, -np.inf), cell_codes(seen))
 
 
 def test_the_map_says_how_exact_it_is() -> None:

@@ -45,5 +45,18 @@ MAPPING: tuple[Action, ...] = (
         applies=lambda s: s.pane == MAP and not s.fits,
         rank=52,
     ),
+    Action(
+        "lens-next",
+        "o",
+        "lens",
+        "lens",
+        "the next lens: home, node, kind, stay, heat",
+        "map",
+        1,
+        applies=in_panes(MAP),
+        rank=54,
+        shown="o O",
+    ),
+    Action("lens-previous", "O", "lens", "lens back", "the lens before", "map", -1, applies=in_panes(MAP)),
     *(_spot(node) for node in range(MOST_NODES)),
 )

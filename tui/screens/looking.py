@@ -20,7 +20,7 @@ from tui.narrate import Narrator
 from tui.snapshots import Census, RegionsSeen, Steps
 from tui.widgets.bars import ActLine, Hints, Tabs, TitleBar, TooSmall
 from tui.widgets.filter import FilterBar
-from tui.widgets.mapdraw import LABEL
+from tui.widgets.mapview import LABEL
 from tui.widgets.nodes import NodeCards
 from tui.widgets.pagemap import PageMap
 from tui.widgets.pane import Pane
@@ -205,6 +205,7 @@ class LookingScreen(Screen[None]):
             self._seen_regions = (looker.regions, selected)
             self.regions.show(selected, looker.regions)
         self.page_map.show(selected, looker.regions, (looker.map, looker.overview), now_s)
+        self.page_map.show_lens(looker.flags, self.bridge.heat)
         self.bridge.watch(selected.identity if selected is not None else None, tuple(self.processes.shown))
 
     def _show_workings(self) -> None:

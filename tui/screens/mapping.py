@@ -18,6 +18,11 @@ class MappingScreen(ActingScreen):
         self.page_map.fit()
         self.look_again()
 
+    def action_lens(self, way: int) -> None:
+        self.page_map.look_through(self.page_map.lens.after(way))
+        self.bridge.watch_lens(self.page_map.lens)
+        self.look_again()
+
     def action_spotlight(self, node: int) -> None:
         self.spot = None if self.spot == node else node
         self.processes.spot = self.regions.spot = self.spot

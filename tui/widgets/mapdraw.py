@@ -1,179 +1,179 @@
-"""Drawing a page map: rows, the map above the map, readout and legend, from values only."""
+"""Drawing a page map: its rows, and the map above the map, from values only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.style import Style
 
-from numamig.model.process import Region
-from numamig.observe.pagemap import PageMap
-from numamig.units import format_count, format_percent
+from numamig.units import format_percent
+from tui.lenses import LETTERS, RARE, Lens
 from tui.look import Look, Span, Spans
-from tui.mapcells import ABSENT, BLANK, MUCH_MIXED, PURE, UNREAD, kind_of, nodes_of
-from tui.maplayout import MapLayout
-from tui.present import kind_label, region_label, remote_text, short_size, size_text
+from tui.mapcells import (
+    ABSENT,
+    BLANK,
+    CURSOR,
+    FLASH,
+    LIT,
+    MARKED,
+    MUCH_MIXED,
+    NAMED,
+    NEXT,
+    PURE,
+    UNLIT,
+    UNREAD,
+    heat_of,
+    kind_of,
+    mark_of,
+    named,
+    nodes_of,
+)
+from tui.maplayout import Stretch
+from tui.present import kind_label, remote_text, short_size
+from tui.widgets.mapview import FLASH_S, LABEL, SHARE, MapView
 
-__all__ = [
-    "FLASH_S",
-    "LABEL",
-    "SHARE",
-    "Drawn",
-    "MapView",
-    "cell",
-    "exactness",
-    "legend",
-    "map_row",
-    "minimap",
-    "readout",
-    "region_at",
-]
-
-LABEL = 9
-"""Width of the row labels, a blank included."""
-SHARE = 5
-"""Width of the remote share of a row, where there is room for it."""
-FLASH_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """Counted pages made ready for drawing; arrays of shape (buckets,)."""
-
-    page_map: PageMap
-    codes: NDArray[np.int64]
-    """``mapcells.cell_codes``."""
-    changed_at: NDArray[np.float64]
-    """When the bucket last began to flash."""
-
-    def doubt(self, look: Look, address: int) -> tuple[str, str]:
-        """What stands before an estimated count, and how far it may be off; both empty where a bucket was counted."""
-        where = self.span(address, 1)
-        error = 0.0 if where is None or self.page_map.error is None else float(self.page_map.error[where][0])
-        return (look.glyphs.unread, f" {_plus_minus(look)}{100 * error:.0f}%") if error else ("", "")
-
-    def span(self, start: int, buckets: int) -> slice | None:
-        """Where some neighbouring buckets are in the arrays; None if they were not looked at."""
-        grid = self.page_map.grid
-        at = int(np.searchsorted(grid.start, np.uint64(start)))
-        last = at + buckets - 1
-        if last >= len(grid) or int(grid.start[at]) != start:
-            return None
-        return slice(at, last + 1) if int(grid.start[last]) == start + (buckets - 1) * grid.bucket_bytes else None
+__all__ = ["Brush", "brush_for", "map_row", "minimap", "row_cells", "row_label", "row_share"]
 
 
-@dataclass(frozen=True, slots=True)
-class MapView:
-    """All that a picture of the map depends on."""
+_NOWHERE = -2
+"""As a spotlight: no cell is in it."""
 
-    layout: MapLayout
-    regions: tuple[Region, ...]
-    home: frozenset[int]
-    drawn: Drawn | None
-    """At the zoom of the layout."""
-    overview: Drawn | None
-    top: int
-    """First row in view."""
-    rows: int
-    cursor: int | None
-    """Address of a bucket."""
-    spot: int | None
-    next_batch: tuple[int, int]
-    now_s: float
 
-    def counts(self, stretches: list[tuple[int, int]]) -> tuple[dict[int, int], int]:
-        """Pages by node, and huge ones among them, of some buckets: (first address, how many)."""
-        parts: dict[int, int] = {}
-        huge = 0
-        for start, buckets in stretches:
-            where = self.drawn.span(start, buckets) if self.drawn is not None else None
-            if self.drawn is None or where is None:
+class Brush:
+    """Draws cells as they look through one lens; each kind of cell is worked out once."""
+
+    def __init__(self, look: Look, lens: Lens, home: frozenset[int], spot: int | None) -> None:
+        self._look, self._lens, self._home, self._spot = look, lens, home, spot
+        self._known: dict[int, Span] = {}
+        self._styles: dict[Style, Style] = {}
+
+    def cell(self, code: int) -> Span:
+        """One cell."""
+        found = self._known.get(code)
+        if found is None:
+            char, style = self._make(code)
+            found = self._known[code] = (char, self._styles.setdefault(style, style))
+        return found
+
+    def paint(self, cells: NDArray[np.int64]) -> Spans:
+        """Neighbouring cells, those of one style together."""
+        spans: Spans = []
+        text, last = "", None
+        for code in cells.tolist():
+            char, style = self.cell(code)
+            if style is last:
+                text += char
                 continue
-            page_map = self.drawn.page_map
-            huge += int(page_map.huge[where].sum())
-            for node, count in zip((*page_map.nodes, -1), page_map.counts[where].sum(axis=0).tolist(), strict=True):
-                if count:
-                    parts[node] = parts.get(node, 0) + count
-        return parts, huge
+            if last is not None:
+                spans.append((text, last))
+            text, last = char, style
+        if last is not None:
+            spans.append((text, last))
+        return spans
 
-
-def _plus_minus(look: Look) -> str:
-    return "+-" if look.ascii else "±"
-
-
-def exactness(look: Look, drawn: Drawn) -> str:
-    """Whether what is drawn was counted, or how far off it may be: ``exact``, ``~ ±12%``."""
-    error = drawn.page_map.error
-    if error is None or not drawn.page_map.estimated:
-        return "exact"
-    read = error if drawn.page_map.read is None else error[drawn.page_map.read]
-    return f"{look.glyphs.unread} {_plus_minus(look)}{100 * float(read.max(initial=0.0)):.0f}%"
-
-
-def region_at(regions: tuple[Region, ...], start: int, end: int) -> Region | None:
-    """The first region with an address in [start, end)."""
-    return next((r for r in regions if r.start < end and start < r.end), None)
-
-
-def cell(look: Look, view: MapView, code: int, *, named: bool) -> Span:
-    """One cell of the map."""
-    kind = kind_of(code)
-    if kind == BLANK:
-        return " ", look.plain
-    if kind in (ABSENT, UNREAD):
-        return (look.glyphs.absent if kind == ABSENT else look.glyphs.unread), look.dim
-    first, second = nodes_of(code)
-    if kind == PURE:
-        return look.pure(first, home=first in view.home, named=named, spot=view.spot)
-    at_home = (first in view.home, second in view.home)
-    return look.mixed(first, second, much=kind == MUCH_MIXED, home=at_home, spot=view.spot)
-
-
-def map_row(look: Look, view: MapView, row: int, width: int) -> Spans:
-    """A row with its label, and the share of its pages that are not at home where there is room."""
-    layout = view.layout
-    stretches = layout.row(row)
-    spans: Spans = [(look.fit(_label(view, row), LABEL - 1, right=True) + " ", look.label)]
-    column = 0
-    for stretch in stretches:
-        if stretch.column > column:
-            spans.append((" " * (stretch.column - column), look.plain))
-        spans += _stretch(look, view, stretch.start, stretch.buckets, stretch.column)
-        column = stretch.column + stretch.buckets
-    if view.home and width >= LABEL + layout.cells + SHARE:
-        parts, _ = view.counts([(s.start, s.buckets) for s in stretches])
-        total = sum(parts.values())
-        away = sum(count for node, count in parts.items() if node not in view.home)
-        spans.append((" " * (layout.cells - column), look.plain))
-        spans.append((f"{remote_text(away, total) if total else '':>{SHARE}}", look.label))
-    return spans
-
-
-def _stretch(look: Look, view: MapView, start: int, buckets: int, column: int) -> Spans:
-    size, drawn = view.layout.bucket_bytes, view.drawn
-    where = drawn.span(start, buckets) if drawn is not None else None
-    codes = [UNREAD << 24] * buckets if drawn is None or where is None else drawn.codes[where].tolist()
-    since = None if drawn is None or where is None else view.now_s - drawn.changed_at[where]
-    flashing = [] if since is None or since.min() >= FLASH_S else (since < FLASH_S).tolist()
-    next_low, next_high = view.next_batch
-    spans: Spans = []
-    last = -1
-    for nth, code in enumerate(codes):
-        address = start + nth * size
-        char, style = cell(look, view, code, named=code != last or (column + nth) % 8 == 0)
-        last = code
-        if flashing and flashing[nth]:
+    def _make(self, code: int) -> Span:
+        look = self._look
+        if code & CURSOR:
+            return look.glyphs.point, look.bold + look.reverse
+        char, style = self._ground(code)
+        if code & MARKED:  # its letter turned over, or a sign on its ground
+            char, style = (char, style + look.reverse) if char.isalnum() else (look.glyphs.mark, style)
+        if code & FLASH:
             style = style + look.reverse
-        if next_low < address + size and address < next_high:
-            style = style + look.underline
-        if address == view.cursor:
-            char, style = look.glyphs.point, look.bold + look.reverse
-        spans.append((char, style))
+        return char, style + look.underline if code & NEXT else style
+
+    def _ground(self, code: int) -> Span:
+        look, lens, spot, kind = self._look, self._lens, self._spot, kind_of(code)
+        if code & (LIT | UNLIT):
+            spot = nodes_of(code)[0] if code & LIT else _NOWHERE
+        if kind == BLANK:
+            return " ", look.plain
+        if kind == UNREAD:
+            return look.glyphs.unread, look.dim
+        if kind == ABSENT:
+            # Where heat has no colours, what nobody touches has this glyph.
+            hidden = lens is Lens.HEAT and not look.heat_has_colours
+            return (" " if hidden else look.glyphs.absent), look.dim
+        first, second = nodes_of(code)
+        mark, with_digit = mark_of(code), bool(code & NAMED)
+        if lens is Lens.HEAT:
+            step = heat_of(code)
+            return look.warm(step, first, named=with_digit) if step else (look.glyphs.unread, look.dim)
+        if mark and first >= 0:
+            return look.marked(LETTERS[mark], first, home=first in self._home, strong=mark in RARE, spot=spot)
+        if lens is Lens.STAY:
+            return look.aside(first, named=with_digit)
+        if kind == PURE:
+            return look.pure(first, home=first in self._home, named=with_digit, spot=spot)
+        at_home = (first in self._home, second in self._home)
+        return look.mixed(first, second, much=kind == MUCH_MIXED, home=at_home, spot=spot)
+
+
+def brush_for(look: Look, lens: Lens, home: frozenset[int], spot: int | None) -> Brush:
+    """The same one for the same picture in the same theme."""
+    return _brush(look, look.revision, lens, home, spot)
+
+
+@lru_cache(16)
+def _brush(look: Look, _revision: int, lens: Lens, home: frozenset[int], spot: int | None) -> Brush:
+    return Brush(look, lens, home, spot)
+
+
+def row_cells(look: Look, view: MapView, stretches: list[Stretch]) -> NDArray[np.int64]:
+    """Everything that the cells of a row depend on, blanks between its stretches included."""
+    width = stretches[-1].column + stretches[-1].buckets if stretches else 0
+    cells = np.full(width, BLANK << 24, np.int64)
+    for stretch in stretches:
+        cells[stretch.column : stretch.column + stretch.buckets] = _stretch(look, view, stretch)
+    return cells
+
+
+def _stretch(look: Look, view: MapView, stretch: Stretch) -> NDArray[np.int64]:
+    size, drawn, buckets = view.layout.bucket_bytes, view.drawn, stretch.buckets
+    where = drawn.span(stretch.start, buckets) if drawn is not None else None
+    if drawn is None or where is None:
+        cells = np.full(buckets, UNREAD << 24, np.int64)
+    else:
+        cells = named(drawn.cells[where], stretch.column, every_mark=view.lens is not Lens.HOME)
+        if look.motion and (since := view.now_s - drawn.changed_at[where]).min() < FLASH_S:
+            cells = np.where(since < FLASH_S, cells | FLASH, cells)
+    end = stretch.start + buckets * size
+    low, high = max(view.next_batch[0], stretch.start), min(view.next_batch[1], end)
+    if low < high:
+        cells[(low - stretch.start) // size : -(-(high - stretch.start) // size)] |= NEXT
+    if view.cursor is not None and stretch.start <= view.cursor < end:
+        cells[(view.cursor - stretch.start) // size] |= CURSOR
+    return cells
+
+
+def map_row(look: Look, view: MapView, label: str, cells: NDArray[np.int64], share: str) -> Spans:
+    """A row with its label; and the share of its pages that are not at home.
+
+    :param label: ``row_label``
+    :param cells: ``row_cells``
+    :param share: ``row_share``
+    """
+    brush = brush_for(look, view.lens, view.tint, view.spot)
+    spans = [(look.fit(label, LABEL - 1, right=True) + " ", look.label), *brush.paint(cells)]
+    if share:
+        spans.append((" " * (view.layout.cells - len(cells)), look.plain))
+        spans.append((f"{share:>{SHARE}}", look.label))
     return spans
 
 
-def _label(view: MapView, row: int) -> str:
+def row_share(view: MapView, stretches: list[Stretch], width: int) -> str:
+    """How much of a row is not at home; "" where there is no room for it, or no home."""
+    if not view.home or width < LABEL + view.layout.cells + SHARE:
+        return ""
+    parts, _ = view.counts([(s.start, s.buckets) for s in stretches])
+    total = sum(parts.values())
+    away = sum(count for node, count in parts.items() if node not in view.home)
+    return remote_text(away, total) if total else ""
+
+
+def row_label(view: MapView, row: int) -> str:
     """What a row begins with: the region where it begins, else how far into the region."""
     stretches = view.layout.row(row)
     if not stretches or stretches[0].region >= len(view.regions):
@@ -194,13 +194,15 @@ def minimap(look: Look, view: MapView, total_bytes: int) -> Spans:
         return [*spans, (look.glyphs.unread * layout.cells, look.dim)]
     grid = overview.page_map.grid
     low, high = int(in_view.start[0]), int(in_view.start[-1]) + layout.bucket_bytes
+    plain = Lens.NODE if view.lens in (Lens.NODE, Lens.HEAT) else Lens.HOME
+    brush = brush_for(look, plain, frozenset() if plain is Lens.NODE else view.home, view.spot)
     last = -1
     for nth in range(layout.cells):
         at = nth * len(grid) // layout.cells
         until = max(at + 1, (nth + 1) * len(grid) // layout.cells)
         code = int(overview.codes[at])
         inside = int(grid.start[at]) < high and int(grid.start[until - 1]) + grid.bucket_bytes > low
-        char, style = cell(look, view, code, named=code != last)
+        char, style = brush.cell(code | NAMED if code != last else code)
         last = code
         if inside and look.mono:
             style = style + look.reverse
@@ -208,50 +210,4 @@ def minimap(look: Look, view: MapView, total_bytes: int) -> Spans:
             node = nodes_of(code)[0]
             char, style = look.glyphs.lower, look.ink(node) if view.spot in (None, node) else look.dim
         spans.append((char, style))
-    return spans
-
-
-def readout(look: Look, view: MapView) -> Spans:
-    """What is under the cursor, in full."""
-    address = view.cursor
-    if address is None:
-        return []
-    dot = f" {look.glyphs.dot} "
-    region = region_at(view.regions, address, address + view.layout.bucket_bytes)
-    spans: Spans = [(f"{look.glyphs.point} {address:x}", look.bold)]
-    if region is not None and address > region.start:
-        spans.append((f" +{size_text(address - region.start)}", look.plain))
-    parts, huge = view.counts([(address, 1)])
-    about, error = ("", "") if view.drawn is None else view.drawn.doubt(look, address)
-    for node, count in sorted(parts.items()):
-        spans += [
-            (" ", look.plain),
-            look.chip(node) if node >= 0 else (" ? ", look.dim),
-            (f" {about}{format_count(count)}", look.plain),
-        ]
-    words = "page" if sum(parts.values()) == 1 else "pages"
-    spans.append((f" {words}{error}" if parts else f" no pages{error}", look.plain))
-    if huge:
-        spans.append((f"{dot}{format_count(huge)} huge", look.plain))
-    if region is not None:
-        spans.append((dot + region_label(region, only_ascii=look.ascii), look.label))
-    return spans
-
-
-def legend(look: Look, view: MapView) -> Spans:
-    """What the glyphs mean."""
-    nodes = view.drawn.page_map.nodes if view.drawn is not None else ()
-    spans: Spans = [(" ", look.plain)]
-    for node in nodes[:8]:
-        digit, style = look.pure(node, home=node in view.home, named=True, spot=view.spot)
-        ground, _ = look.pure(node, home=node in view.home, named=False, spot=view.spot)
-        spans += [(digit + ground, style), (" home " if node in view.home else " ", look.label)]
-    if not look.mono and len(nodes) > 1:
-        pair = [node for node in nodes if node not in view.home][:1] + [node for node in nodes if node in view.home][:1]
-        first, second = pair if len(pair) == 2 else nodes[:2]
-        spans += [look.mixed(first, second, much=much, home=(False, second in view.home)) for much in (False, True)]
-        spans.append((" mixed ", look.label))
-    spans.append((f" {look.glyphs.absent} none  ", look.label))
-    if view.next_batch[1]:
-        spans += [("00", look.underline), (" next batch ", look.label)]
     return spans

@@ -6,24 +6,24 @@ import numpy as np
 from textual import events
 from textual.geometry import Region as Area
 from textual.message import Message
+from textual.strip import Strip
 
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.process import Region
 from numamig.observe.pagemap import Grid
 from numamig.units import format_count
+from tui.lenses import Lens
 from tui.look import Look, Spans
-from tui.mapcells import cell_codes, changed_share
 from tui.mapwindow import MapWindow
 from tui.present import short_size
-from tui.snapshots import MapSeen, ProcessSeen, RegionsSeen, Standing
-from tui.widgets import mapdraw
-from tui.widgets.mapdraw import FLASH_S, LABEL, Drawn, MapView
+from tui.snapshots import FlagsSeen, HeatSeen, MapSeen, ProcessSeen, RegionsSeen, Standing
+from tui.widgets import mapdraw, mapwords
+from tui.widgets.mapsight import Changed, MapSight
+from tui.widgets.mapview import LABEL, MapView, region_at
 from tui.widgets.pane import Pane
 
 __all__ = ["PageMap"]
 
-_FLASH_AGAIN_S = 1.0
-_FLASH_FROM = 0.05
 _STALE_S = 15.0
 _FOOT = 2
 """Readout and legend."""
@@ -47,13 +47,14 @@ class PageMap(Pane):
         self.spot: int | None = None
         self._standing = Standing.HERE
         self._problem = ""
-        self._seen: MapSeen | None = None
-        self._drawn: Drawn | None = None
-        self._overview_seen: MapSeen | None = None
-        self._overview: Drawn | None = None
+        self._sight = MapSight()
+        self._strips: dict[int, tuple[object, Strip]] = {}
+        """Line → what its row depends on, and how it was drawn."""
         self._next = (0, 0)
         """Addresses of the next batch of a job."""
         self._age_s = 0.0
+        self._read_ago = 0
+        """For how many seconds what the lens shows has been known."""
         self._now_s = 0.0
 
     # What is shown
@@ -64,7 +65,7 @@ class PageMap(Pane):
         window = self.window
         if window.layout is None or window.cursor is None:
             return None
-        return mapdraw.region_at(window.regions, window.cursor, window.cursor + window.layout.bucket_bytes)
+        return region_at(window.regions, window.cursor, window.cursor + window.layout.bucket_bytes)
 
     def show(
         self,
@@ -90,15 +91,33 @@ class PageMap(Pane):
             if self.window.set_regions(regions.regions):
                 self._view(changed=True)
         seen, overview = (m if m is not None and m.identity == identity else None for m in maps)
-        if seen is not None and seen is not self._seen:
-            self._take(seen)
-        elif self._drawn is not None and bool((now_s - self._drawn.changed_at < 2 * FLASH_S).any()):
-            self.refresh()
-        if overview is not None and overview is not self._overview_seen:
-            self._overview_seen, codes = overview, cell_codes(overview.page_map)
-            self._overview = Drawn(overview.page_map, codes, np.full(len(codes), -np.inf))
+        sight = self._sight
+        if seen is not None and seen is not sight.seen:
+            self._refresh_cells(sight.take(seen, self.window.regions, now_s))
+            self._refresh_foot()  # the counts of the readout may have changed in any case
+        elif (flashing := sight.flashing(now_s)) is not None and flashing.any():
+            self._refresh_cells(flashing)
+        if overview is not None and sight.take_overview(overview):
             self.refresh(Area(0, 1, self.size.width, 1))
         self._grow_old(now_s)
+
+    def show_lens(self, flags: FlagsSeen | None, heat: HeatSeen | None) -> None:
+        """What was looked at besides where pages are; that of another process is passed over."""
+        identity = self.process.identity if self.process is not None else None
+        flags = flags if flags is not None and flags.identity == identity else None
+        heat = heat if heat is not None and heat.identity == identity else None
+        if not self._sight.has(flags, heat):
+            self._refresh_cells(self._sight.take_lens(flags, heat, self.window.regions))
+            self._refresh_foot()
+
+    @property
+    def lens(self) -> Lens:
+        return self._sight.lens
+
+    def look_through(self, lens: Lens) -> None:
+        """Another lens."""
+        self._sight.look_through(lens, self.window.regions)
+        self.refresh()
 
     def show_next(self, job: JobSnapshot | None) -> None:
         """Where the next batch of a job will come from."""
@@ -117,37 +136,40 @@ class PageMap(Pane):
 
     def _forget(self) -> None:
         self.window.forget()
-        self._seen = self._drawn = self._overview_seen = self._overview = None
+        self._sight.forget()
         self._standing, self._problem = Standing.HERE, ""
         self.refresh()
 
-    def _take(self, seen: MapSeen) -> None:
-        """Compare with what was shown: cells whose pages came from another node flash, at most once a second."""
-        before, old = self._drawn, self._seen
-        codes = cell_codes(seen.page_map)
-        changed_at = np.full(len(codes), -np.inf)
-        same = False
-        if (
-            before is not None
-            and old is not None
-            and old.page_map.estimated == seen.page_map.estimated  # else it is our view that changed
-            and np.array_equal(old.page_map.grid.start, seen.page_map.grid.start)
-        ):
-            changed = changed_share(old.page_map, seen.page_map) >= _FLASH_FROM
-            changed &= self._now_s - before.changed_at >= _FLASH_AGAIN_S
-            changed_at = np.where(changed, self._now_s, before.changed_at)
-            same = np.array_equal(before.codes, codes) and not changed.any()
-        self._seen, self._drawn = seen, Drawn(seen.page_map, codes, changed_at)
-        if same and old is not None and old.page_map.estimated == seen.page_map.estimated:
-            # The counts of the readout may have changed all the same.
-            self.refresh(Area(0, self.size.height - _FOOT, self.size.width, 1))
-        else:
+    def _refresh_cells(self, changed: Changed) -> None:
+        """Only the rows that look different."""
+        layout, drawn = self.window.layout, self._sight.drawn
+        if changed is None or layout is None or drawn is None:
             self.refresh()
+            return
+        if not changed.any():
+            return
+        rows = layout.rows_of(self.window.top, self.window.rows)
+        grid = drawn.page_map.grid
+        if len(rows) != len(changed) or grid.bucket_bytes != layout.bucket_bytes:
+            self.refresh()  # it was looked at before the view went elsewhere
+            return
+        first = 1 + (0 if self.window.fits else 1) - self.window.top
+        for row in np.unique(rows[changed]).tolist():
+            self.refresh(Area(0, row + first, self.size.width, 1))
+
+    def _refresh_foot(self) -> None:
+        self.refresh(Area(0, self.size.height - _FOOT, self.size.width, _FOOT))
 
     def _grow_old(self, now_s: float) -> None:
-        age = now_s - self._seen.taken_s if self._seen is not None else 0.0
+        seen = self._sight.seen
+        age = now_s - seen.taken_s if seen is not None else 0.0
         if age > _STALE_S or self._age_s > _STALE_S:
             self.refresh(Area(0, 0, self.size.width, 1))
+        read_s = self._sight.data.read_s
+        ago = 0 if read_s is None else int(now_s - read_s)
+        if ago != self._read_ago:
+            self._read_ago = ago
+            self._refresh_foot()
         self._age_s = age
 
     # Keys and mouse
@@ -198,47 +220,67 @@ class PageMap(Pane):
         if layout is not None:
             pages = layout.bucket_bytes // self.window.page_size
             words = f"cell {short_size(layout.bucket_bytes)} = {format_count(pages)} page{'s' * (pages > 1)}"
-            left.append((f" {look.glyphs.dot} {words}", look.label))
+            left.append((f" {look.glyphs.dot} {words} {look.glyphs.dot} lens {self.lens}", look.label))
         if self._standing is not Standing.HERE:
             right = (f"{self._standing.value}, seen {self._age_s:.0f} s ago", look.bold)
         elif self._age_s > _STALE_S:
             right = (f"read {self._age_s:.0f} s ago", look.bold)
         else:
-            right = (mapdraw.exactness(look, self._drawn) if self._drawn is not None else "", look.label)
+            drawn = self._sight.drawn
+            right = (mapwords.exactness(look, drawn) if drawn is not None else "", look.label)
         return self.both_ends(left, [right], width)
+
+    def render_line(self, y: int) -> Strip:
+        """A row of the map that depends on nothing new is the strip that it was: that costs next to nothing."""
+        view, width = self._picture(), self.size.width
+        row = y - 1 - (0 if self.window.fits else 1)
+        if view is None or not 0 <= row < min(view.rows, view.layout.rows - view.top):
+            return super().render_line(y)
+        row += view.top
+        stretches = view.layout.row(row)
+        cells = mapdraw.row_cells(self.look, view, stretches)
+        share = mapdraw.row_share(view, stretches, width)
+        brush = mapdraw.brush_for(self.look, view.lens, view.tint, view.spot)
+        label = mapdraw.row_label(view, row)
+        key = (width, label, share, cells.tobytes(), brush)
+        known = self._strips.get(y)
+        if known is None or known[0] != key:
+            strip = self.look.strip(mapdraw.map_row(self.look, view, label, cells, share), width)
+            known = self._strips[y] = (key, strip)
+        return known[1]
 
     def body(self, y: int, width: int) -> Spans:
         view, bottom = self._picture(), self.size.height - 1
         if view is None:
             return self._nothing() if y == 1 else []
         if y == bottom - 2:
-            return mapdraw.readout(self.look, view)
+            return mapwords.readout(self.look, view)
         if y == bottom - 1:
-            return mapdraw.legend(self.look, view)
-        if not self.window.fits:
-            if y == 0:
-                return mapdraw.minimap(self.look, view, self.window.total_bytes)
-            y -= 1
-        row = view.top + y
-        return mapdraw.map_row(self.look, view, row, width) if row < view.layout.rows else []
+            return mapwords.legend(self.look, view)
+        if y == 0 and not self.window.fits:
+            return mapdraw.minimap(self.look, view, self.window.total_bytes)
+        return []
 
     def _picture(self) -> MapView | None:
-        window, drawn = self.window, self._drawn
+        window, sight = self.window, self._sight
         if window.layout is None:
             return None
-        same_scale = drawn is not None and drawn.page_map.grid.bucket_bytes == window.layout.bucket_bytes
+        same_scale = sight.drawn is not None and sight.drawn.page_map.grid.bucket_bytes == window.layout.bucket_bytes
         return MapView(
             layout=window.layout,
             regions=window.regions,
             home=frozenset(self.process.home if self.process is not None else ()),
-            drawn=drawn if same_scale else None,
-            overview=self._overview,
+            drawn=sight.drawn if same_scale else None,
+            overview=sight.overview,
             top=window.top,
             rows=window.rows,
             cursor=window.cursor,
             spot=self.spot,
             next_batch=self._next,
             now_s=self._now_s,
+            page_size=window.page_size,
+            lens=sight.lens,
+            data=sight.data,
         )
 
     def _nothing(self) -> Spans:

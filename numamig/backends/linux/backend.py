@@ -34,6 +34,7 @@ from numamig.backends.linux.sysfs import read_text, read_topology
 from numamig.clock import Clock, SystemClock
 from numamig.errors import TargetGone
 from numamig.model.finding import Finding
+from numamig.model.pageflags import PageFlags
 from numamig.model.pages import PageRuns, Ranges
 from numamig.model.process import Hazards, MemoryImage, Process, ProcessFacts, Region, RegionPolicy
 from numamig.model.topology import Health, NodeCounters, Topology
@@ -217,6 +218,14 @@ class LinuxBackend:
         from numamig.backends.linux.sharing import read_shared
 
         return read_shared(self.proc_root, pid, addresses, self._page_size)
+
+    def page_flags(self, pid: int, addresses: NDArray[np.uint64]) -> PageFlags:
+        from numamig.backends.linux.pageflags import read_page_flags
+
+        per_huge = self._huge_page_size // self._page_size
+        return read_page_flags(
+            self.proc_root, pid, addresses, self._page_size, self.readers.page_flags, max(1, per_huge)
+        )
 
     def heat(self, pid: int, start: NDArray[np.uint64], end: NDArray[np.uint64]) -> NDArray[np.float32]:
         """By DAMON, which watches for a third of a second."""

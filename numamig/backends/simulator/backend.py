@@ -19,6 +19,7 @@ from numamig.backends.simulator.rating import huge_pools, rated
 from numamig.backends.simulator.timeline import MachineClock
 from numamig.errors import RefusedError, TargetGone
 from numamig.model.finding import Finding
+from numamig.model.pageflags import PageFlags
 from numamig.model.pages import UNKNOWN_NODE, PageRuns, Ranges, clip_ranges
 from numamig.model.process import Hazards, MemoryImage, Process, ProcessFacts, Region, RegionKind, RegionPolicy
 from numamig.model.topology import Health, Node, NodeCounters, Switches, Topology, Watermarks
@@ -185,6 +186,10 @@ class SimulatorBackend:
     def shared_pages(self, pid: int, addresses: NDArray[np.uint64]) -> NDArray[np.int8]:
         with self.machine.lock:
             return foresight.shared_pages(self.machine, self._looked_at(pid), addresses)
+
+    def page_flags(self, pid: int, addresses: NDArray[np.uint64]) -> PageFlags:
+        with self.machine.lock:
+            return foresight.page_flags(self.machine, self._looked_at(pid), addresses)
 
     def heat(self, pid: int, start: NDArray[np.uint64], end: NDArray[np.uint64]) -> NDArray[np.float32]:
         """As it is now, and in no time: nothing is watched for it."""

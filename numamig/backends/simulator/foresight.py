@@ -7,18 +7,27 @@ from numpy.typing import NDArray
 
 from numamig.backends.base import FolioCost
 from numamig.backends.simulator.costs import Load
-from numamig.backends.simulator.folios import shared
+from numamig.backends.simulator.folios import mapped_huge, pinned, shared
 from numamig.backends.simulator.kernels import Locking
 from numamig.backends.simulator.lookup import Pages
 from numamig.backends.simulator.machine import Machine
 from numamig.backends.simulator.memory import ABSENT, Backing, Flag
 from numamig.backends.simulator.process import SimProcess
-from numamig.model.process import Hazards
+from numamig.model.pageflags import PageFlag, PageFlags
+from numamig.model.process import Hazards, RegionKind
 
-__all__ = ["folio_cost", "hazards", "shared_pages"]
+__all__ = ["folio_cost", "hazards", "page_flags", "shared_pages"]
 
 _CHUNK_PAGES = 1 << 20
 _PINNED_FLAG, _ZERO_FLAG = int(Flag.PINNED), int(Flag.ZERO)
+_SIMPLE = {
+    int(Flag.ISOLATED): PageFlag.BUSY,
+    int(Flag.WRITEBACK): PageFlag.WRITEBACK,
+    int(Flag.MLOCKED): PageFlag.MLOCKED,
+    int(Flag.HINTED): PageFlag.HINTED,
+}
+"""Flags of a page that are what they are, whatever the others of its folio have."""
+_EVERY_FLAG = np.uint16(sum(PageFlag))
 
 
 def hazards(machine: Machine, process: SimProcess) -> Hazards:
@@ -45,6 +54,23 @@ def shared_pages(machine: Machine, process: SimProcess, addresses: NDArray[np.ui
         cells = np.flatnonzero(there & (pages.region == number))
         found[cells] = shared(machine.kernel, process.regions[number], pages.index[cells], pages.head[cells])
     return found
+
+
+def page_flags(machine: Machine, process: SimProcess, addresses: NDArray[np.uint64]) -> PageFlags:
+    """As ``TellsPageFlags``: everything, whoever asks. No kernel tells which pages are pinned."""
+    pages = Pages.find(machine, process, addresses)
+    there = (pages.region >= 0) & (pages.node != ABSENT) & (pages.flags & _ZERO_FLAG == 0)
+    flags = np.zeros(len(addresses), np.uint16)
+    for own, told in _SIMPLE.items():
+        flags[pages.flags & own != 0] |= np.uint16(told)
+    for number in np.unique(pages.region[there]).tolist():
+        cells = np.flatnonzero(there & (pages.region == number))
+        region, index, head = process.regions[number], pages.index[cells], pages.head[cells]
+        found = np.where(shared(machine.kernel, region, index, head), int(PageFlag.SHARED), 0)
+        found |= np.where(pinned(region.backing, index, head), int(PageFlag.PINNED), 0)
+        huge = mapped_huge(region, index, machine.kernel) | (region.kind is RegionKind.HUGETLB)
+        flags[cells] |= (found | np.where(huge, int(PageFlag.HUGE), 0)).astype(np.uint16)
+    return PageFlags(np.where(there, flags, 0).astype(np.uint16), np.where(there, _EVERY_FLAG, np.uint16(0)))
 
 
 def folio_cost(machine: Machine, process: SimProcess, folio_bytes: int) -> FolioCost | None:

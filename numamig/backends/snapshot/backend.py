@@ -31,6 +31,7 @@ from numamig.backends.snapshot.pages import PageTaker
 from numamig.backends.snapshot.sharing import SharingSeen, take_sharing
 from numamig.backends.wrappers import ReadOnly
 from numamig.errors import RefusedError, TargetGone
+from numamig.model.pageflags import PageFlag, PageFlags
 from numamig.model.pages import PageRuns, Ranges
 from numamig.model.process import Hazards, MemoryImage, Process, ProcessFacts, Region, RegionKind, RegionPolicy
 from numamig.model.topology import NodeCounters, Topology
@@ -253,6 +254,12 @@ class SnapshotBackend(SimulatorBackend):
         if self.take(pid).sharing is None:
             raise RefusedError("what is shared is not known", hint="it takes the right to open its pagemap", pid=pid)
         return super().shared_pages(pid, addresses)
+
+    def page_flags(self, pid: int, addresses: NDArray[np.uint64]) -> PageFlags:
+        """What was taken in: which pages are huge, and which are shared where that is known."""
+        told = PageFlag.HUGE if self.take(pid).sharing is None else PageFlag.HUGE | PageFlag.SHARED
+        seen = super().page_flags(pid, addresses)
+        return PageFlags(seen.flags & np.uint16(told), seen.known & np.uint16(told))
 
     def folio_cost(self, pid: int, folio_bytes: int) -> FolioCost | None:
         self.take(pid)
