@@ -44,6 +44,7 @@ bench: setup-bench
 	$(BIN)/python -m benchmarks.simulator
 	$(BIN)/python -m benchmarks.golden_2004
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.console
 
 bench-move: setup-lab
 	@$(BIN)/python -m compileall -q numamig benchmarks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -21,6 +22,9 @@ from tui.themed import ThemedApp
 from tui.themes import choose
 
 __all__ = ["NumamigApp", "run_console"]
+
+_SWITCH_S = 0.0005
+"""How long others may keep the interpreter from a thread that wants it."""
 
 
 class NumamigApp(ThemedApp):
@@ -108,4 +112,8 @@ def run_console(
         read_only=read_only,
         screenshots=screenshots,
     )
+    # What is there by now stays: looking through all of it for garbage took 80 ms with 1,000 processes, time and again.
+    gc.freeze()
+    # A thread that waits for the interpreter while others compute gets it after so long, and painting waits many times.
+    sys.setswitchinterval(_SWITCH_S)
     return app.run() or 0

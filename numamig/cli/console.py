@@ -29,6 +29,8 @@ def open_console(shared: Shared, **how: Any) -> int:
     nothing_said = shared.backend is None and shared.scenario is None and shared.machine is None
     if nothing_said and backend.capabilities.simulated:
         notice = "One memory node here: simulating. numamig lab boots four"
+    # Textual waits so many ms behind an escape for the rest of a key's sequence, 100 of its own accord: esc would lag.
+    os.environ.setdefault("ESCDELAY", "25")
     from tui.app import run_console
 
     speed = 1.0 if shared.speed is None else shared.speed

@@ -8,6 +8,7 @@ takes what it needs, and shows what it has found after each.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -105,6 +106,8 @@ class CensusTaker:
         self._gone: dict[Identity, int] = {}
         self._asked: dict[Identity, int] = {}
         self._ran_on: dict[Identity, dict[int, int]] = {}
+        self._rows: dict[Identity, ProcessSeen] = {}
+        """As they were published, ascending by pid."""
         self._topology: Topology | None = None
 
     def due_ns(self) -> int:
@@ -143,7 +146,7 @@ class CensusTaker:
             changed = self._placement(identity) != placement
             self._placements[identity] = placement, now
             if changed:
-                self._publish()
+                self._publish(identity)
 
     def _placement(self, identity: Identity) -> Placement | None:
         found = self._placements.get(identity)
@@ -165,7 +168,8 @@ class CensusTaker:
             ran = self._ran_on.setdefault(identity, {})
             ran.update(dict.fromkeys(process.cpu_nodes, now))
             self._ran_on[identity] = {node: at for node, at in ran.items() if now - at <= _HOME_NS}
-        self._publish()
+        self._rows.clear()
+        self._publish(*sorted(self._processes))
 
     def _look_at_one(self, in_view: Collection[Identity]) -> None:
         """Never asked before asked long ago, in view before out of view."""
@@ -194,7 +198,7 @@ class CensusTaker:
         finally:
             self._asked[identity] = self._now_ns()
         if before != self._state(identity):
-            self._publish()
+            self._publish(identity)
 
     def _state(self, identity: Identity) -> tuple[object, ...]:
         return (
@@ -204,23 +208,24 @@ class CensusTaker:
             identity in self._asked,
         )
 
-    def _publish(self) -> None:
+    def _publish(self, *changed: Identity) -> None:
+        """A new census; rows of others stay the same objects, so that one look costs the same beside any number."""
         with_cpus = {n.id for n in self._topology.nodes if n.cpus} if self._topology is not None else set()
-        rows = []
-        for identity, process in sorted(self._processes.items()):
-            ran = set(self._ran_on.get(identity, ()))
-            everywhere = len(with_cpus) > 1 and ran >= with_cpus
-            standing = Standing.LOCKED if identity in self._locked else Standing.HERE
-            placement, placed_ns = self._placements.get(identity, (None, 0))
-            rows.append(
-                ProcessSeen(
-                    process=process,
-                    home=() if everywhere else tuple(sorted(ran)),
-                    runs_everywhere=everywhere,
-                    placement=placement,
-                    standing=Standing.GONE if identity in self._gone else standing,
-                    placed_ns=placed_ns,
-                )
-            )
-        complete = bool(rows) and all(row.identity in self._asked or row.standing is Standing.GONE for row in rows)
-        self.latest = Census(tuple(rows), self._now_ns() / 1e9, complete)
+        for identity in changed:
+            self._rows[identity] = self._row(identity, with_cpus)
+        complete = bool(self._rows) and not self._rows.keys() - self._asked.keys() - self._gone.keys()
+        self.latest = Census(tuple(self._rows.values()), self._now_ns() / 1e9, complete)
+
+    def _row(self, identity: Identity, with_cpus: AbstractSet[int]) -> ProcessSeen:
+        ran = self._ran_on.get(identity, {}).keys()
+        everywhere = len(with_cpus) > 1 and ran >= with_cpus
+        standing = Standing.LOCKED if identity in self._locked else Standing.HERE
+        placement, placed_ns = self._placements.get(identity, (None, 0))
+        return ProcessSeen(
+            process=self._processes[identity],
+            home=() if everywhere else tuple(sorted(ran)),
+            runs_everywhere=everywhere,
+            placement=placement,
+            standing=Standing.GONE if identity in self._gone else standing,
+            placed_ns=placed_ns,
+        )

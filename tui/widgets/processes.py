@@ -31,6 +31,7 @@ class ProcessTable(Table[Identity]):
         self.locked_why = ""
         """Why the caller may not look at some."""
         self._rows: dict[Identity, ProcessSeen] = {}
+        self._locked = 0
         self._sorted_at = float("-inf")
         self._touched_at = float("-inf")
         self._complete = False
@@ -41,10 +42,11 @@ class ProcessTable(Table[Identity]):
         :param still: rows must keep their order, because marks or a filter refer to it
         """
         self.census = census
-        rows = {row.identity: row for row in census.rows}
-        if rows != self._rows:
-            self._rows = rows
+        before, rows = self._rows, {row.identity: row for row in census.rows}
+        locked = sum(row.standing is Standing.LOCKED for row in census.rows)
+        if (len(rows), locked) != (len(before), self._locked) or any(rows.get(k) != before.get(k) for k in self.shown):
             self.refresh()
+        self._rows, self._locked = rows, locked
         quiet = now_s - max(self._sorted_at, self._touched_at) >= _RESORT_S
         first_time = census.complete and not self._complete
         self._complete = self._complete or census.complete
@@ -54,10 +56,8 @@ class ProcessTable(Table[Identity]):
             if first_time and self._touched_at == float("-inf") and self.keys:
                 self.go_to(self.keys[0])
         else:
-            matching = [identity for identity in self._rows if self._matches(self._rows[identity])]
-            kept = [
-                identity for identity in self.keys if identity in self._rows and self._matches(self._rows[identity])
-            ]
+            matching = {k: row for k, row in rows.items() if self._matches(row)} if self.filter else rows
+            kept = [identity for identity in self.keys if identity in matching]
             have = set(kept)
             self.set_keys([*kept, *(identity for identity in matching if identity not in have)])
 
@@ -186,7 +186,6 @@ class ProcessTable(Table[Identity]):
         return [("  looking", self.look.label)]
 
     def foot(self, width: int) -> Spans | None:
-        locked = sum(row.standing is Standing.LOCKED for row in self._rows.values())
-        if not locked:
+        if not self._locked:
             return None
-        return [(f"  {locked} locked: {self.locked_why or 'no right to look at them'}", self.look.label)]
+        return [(f"  {self._locked} locked: {self.locked_why or 'no right to look at them'}", self.look.label)]

@@ -1,0 +1,230 @@
+"""A program in a terminal of its own: keys go in, and what it paints is read off a screen of cells.
+
+The screen understands what Textual writes to a terminal that it takes for a modern one: places, styles, text, and the
+marks around an update that is to be seen at once (mode 2026). It is no emulator of anything else.
+"""
+
+from __future__ import annotations
+
+import codecs
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rich.cells import cell_len
+
+__all__ = ["COLUMNS", "ROWS", "Screen", "Terminal", "Timeout"]
+
+COLUMNS, ROWS = 120, 40
+_SEQUENCE = re.compile(
+    r"\x1b(?:\[(?P<parameters>[0-9;:<=>?]*)(?P<between>[ -/]*)(?P<final>[@-~])"
+    r"|[\]P_X^].*?(?:\x07|\x1b\\)|[ -/]*[0-Z^-~])",
+    re.DOTALL,
+)
+_UNFINISHED = re.compile(r"\x1b(?:\[[0-9;:<=>?]*[ -/]*|[\]P_X^][^\x07\x1b]*\x1b?|[ -/]*)?\Z")
+_GROUND = re.compile(r"\x1b\[[0-9;:]*?(?<=[\[;:])(48;(?:2;\d+;\d+;\d+|5;\d+)|4[0-7]|10[0-7])(?=[;m])")
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+_READ = 1 << 16
+_NOT_INHERITED = ("NO_COLOR", "ESCDELAY", "TMUX", "COLUMNS", "LINES", "PYTHONDONTWRITEBYTECODE")
+
+
+class Timeout(Exception):
+    """What was waited for was not painted."""
+
+
+class Screen:
+    """Cells as a terminal would show them, and the answers that it would give."""
+
+    def __init__(self, columns: int = COLUMNS, rows: int = ROWS) -> None:
+        self.columns, self.rows = columns, rows
+        self.whole = True
+        """No update is in the middle of being written."""
+        self.updates = 0
+        """Updates that were finished."""
+        self.painted = False
+        """Whether anything was drawn at all."""
+        self._text = [[" "] * columns for _ in range(rows)]
+        self._styles = [[""] * columns for _ in range(rows)]
+        self._x = self._y = 0
+        self._style = ""
+        self._rest = ""
+
+    def feed(self, written: str) -> str:
+        """Take what a program wrote; what a terminal would answer to it."""
+        written, at, answers = self._rest + written, 0, ""
+        unfinished = _UNFINISHED.search(written)
+        end = unfinished.start() if unfinished is not None else len(written)
+        self._rest = written[end:]
+        for match in _SEQUENCE.finditer(written, 0, end):
+            self._put(written[at : match.start()])
+            at = match.end()
+            if match["final"]:
+                answers += self._obey(match["parameters"], match["between"], match["final"], match[0])
+        self._put(written[at:end])
+        return answers
+
+    def line(self, row: int) -> str:
+        """The text of a row; the second half of a wide character is empty."""
+        return "".join(self._text[row])
+
+    def lines(self) -> list[str]:
+        return [self.line(row) for row in range(self.rows)]
+
+    def style(self, row: int, column: int) -> str:
+        """As it was written (SGR), to be compared with others."""
+        return self._styles[row][column]
+
+    def ground(self, row: int, column: int) -> str:
+        """The colour behind a cell, as it was written; ``""`` for the terminal's own."""
+        found = _GROUND.findall(self._styles[row][column])
+        return found[-1] if found else ""
+
+    def find(self, words: str) -> tuple[int, int] | None:
+        """Row and column where some words stand first."""
+        for row in range(self.rows):
+            column = self.line(row).find(words)
+            if column >= 0:
+                return row, column
+        return None
+
+    def _put(self, text: str) -> None:
+        for character in text:
+            if character == "\n":
+                self._y = min(self.rows - 1, self._y + 1)
+            elif character == "\r":
+                self._x = 0
+            elif character >= " ":
+                self.painted = True
+                width = 1 if character < "\u1100" else cell_len(character)
+                if self._x + width <= self.columns:
+                    text_row, style_row = self._text[self._y], self._styles[self._y]
+                    text_row[self._x], style_row[self._x] = character, self._style
+                    for second in range(self._x + 1, self._x + width):
+                        text_row[second], style_row[second] = "", self._style
+                    self._x += width
+
+    def _obey(self, parameters: str, between: str, final: str, sequence: str) -> str:
+        if final == "m" and not parameters.startswith((">", "?")):
+            self._style = "" if parameters in ("", "0") else self._style + sequence
+        elif final == "H":
+            row, _, column = parameters.partition(";")
+            self._y = min(self.rows, int(row or 1)) - 1
+            self._x = min(self.columns, int(column or 1)) - 1
+        elif final == "J":
+            self._text = [[" "] * self.columns for _ in range(self.rows)]
+            self._styles = [[""] * self.columns for _ in range(self.rows)]
+        elif parameters == "?2026":
+            if between == "$" and final == "p":
+                return "\x1b[?2026;2$y"
+            self.updates += final == "l"
+            self.whole = final != "h"
+        return ""
+
+
+class Terminal:
+    """A program on a screen. What it writes is read only while something is waited for.
+
+    :param command: program and arguments
+    :param environment: on top of what this process has
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], *, columns: int = COLUMNS, rows: int = ROWS
+    ) -> None:
+        self.screen = Screen(columns, rows)
+        self.written_bytes = 0
+        self.beside: Sequence[Terminal] = ()
+        """Others, read while this one is waited for: a program whose output nobody takes comes to a stop."""
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        settled = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        settled |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", **environment}
+        self.began_s = time.perf_counter()
+        self.pid, self._tty = pty.fork()
+        if not self.pid:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
+            try:
+                os.execvpe(command[0], list(command), settled)
+            finally:
+                os._exit(127)
+        os.set_blocking(self._tty, False)
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+
+    def press(self, keys: str) -> float:
+        """Write keys; when that was."""
+        os.write(self._tty, keys.encode())
+        return time.perf_counter()
+
+    def until(self, holds: Callable[[Screen], object], within_s: float = 30.0) -> float:
+        """When the screen was first painted so; asked after every update.
+
+        :raises Timeout: it was not, in that time.
+        """
+        end = time.perf_counter() + within_s
+        if self.screen.whole and holds(self.screen):
+            return time.perf_counter()
+        while (left := end - time.perf_counter()) > 0:
+            read_s = self._read(left)
+            if read_s is not None and self.screen.whole and holds(self.screen):
+                return read_s
+        raise Timeout("not painted; the screen:\n" + "\n".join(self.screen.lines()))
+
+    def watch(self, seconds: float) -> None:
+        """Take in what is painted for a while."""
+        end = time.perf_counter() + seconds
+        while (left := end - time.perf_counter()) > 0:
+            self._read(left)
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the program so far, its threads and waited-for children included."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / _TICKS_A_SECOND
+
+    def resident_bytes(self) -> int:
+        """What it has in memory now."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) << 10
+        raise ProcessLookupError(f"the program {self.pid} has ended")
+
+    def close(self) -> None:
+        """End it, whatever it is at."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self._tty)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, within_s: float) -> float | None:
+        """What there is now, or comes in this time; when it was there."""
+        ready = select.select([self, *self.beside], [], [], within_s)[0]
+        for other in ready:
+            if other is not self:
+                other._take()  # noqa: SLF001 - of its own kind
+        return self._take() if self in ready else None
+
+    def fileno(self) -> int:
+        return self._tty
+
+    def _take(self) -> float:
+        try:
+            written = os.read(self._tty, _READ)
+        except OSError as error:
+            raise Timeout("the program has ended; the screen:\n" + "\n".join(self.screen.lines())) from error
+        read_s = time.perf_counter()
+        self.written_bytes += len(written)
+        answers = self.screen.feed(self._decode(written))
+        if answers:
+            os.write(self._tty, answers.encode())
+        return read_s
