@@ -101,7 +101,7 @@ class Brush:
         if lens is Lens.HEAT:
             step = heat_of(code)
             return look.warm(step, first, named=with_digit) if step else (look.glyphs.unread, look.dim)
-        if mark and first >= 0:
+        if mark:
             return look.marked(LETTERS[mark], first, home=first in self._home, strong=mark in RARE, spot=spot)
         if lens is Lens.STAY:
             return look.aside(first, named=with_digit)
