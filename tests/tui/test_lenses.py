@@ -84,9 +84,9 @@ async def test_the_stay_lens_shows_what_a_job_left_behind_and_why(made: World) -
         assert row_of(app, "heap") == "◆" + "S" * 63
         assert row_of(app, "+2M") == "2       " * 8
         assert row_of(app, "+4M") == "2   B2  " + "2       " * 7
-        await until(pilot, lambda: line_with(app, "stayed: 4 other processes map them"))
+        await until(pilot, lambda: line_with(app, "4 stayed: shared (other processes map them: "))
         main(app).page_map.go_to(0x7F0000000000 + 1040 * 4096)
-        await until(pilot, lambda: line_with(app, "stayed: 1 held or locked by somebody: again later"))
+        await until(pilot, lambda: line_with(app, "3 pages · 1 stayed: busy (held or locked"))
 
 
 async def test_all_that_is_known_of_a_single_page(made: World) -> None:

@@ -86,12 +86,13 @@ def _of_lens(view: MapView, address: int) -> list[str]:
         texts += [f"heat ~{step - 1}/{HEAT_STEPS - 1}"] if step else ["heat not known"]
     if view.lens is Lens.STAY and data.stayed is not None:
         stayed = data.stayed.pages_of(address, address + size, view.page_size)
-        texts += [f"stayed: {format_count(pages)} {_why(outcome)}" for outcome, pages in stayed.items()]
+        texts[:0] = [f"{format_count(pages)} stayed: {_why(outcome)}" for outcome, pages in stayed.items()]
     return texts
 
 
 def _why(outcome: Outcome) -> str:
-    return outcome.reason or outcome.words
+    """The word first: there may be no room for more."""
+    return f"{outcome.words} ({outcome.reason})" if outcome.reason else outcome.words
 
 
 def legend(look: Look, view: MapView) -> Spans:
