@@ -117,7 +117,7 @@ async def test_help_lists_every_action_and_scrolls() -> None:
         await press(pilot, "question_mark")
         await until(pilot, lambda: isinstance(app.screen, Help) and line_with(app, "more"))
         seen = set(screen_lines(app))
-        for _ in range(60):
+        for _ in range(100):
             await press(pilot, "j")
             seen |= set(screen_lines(app))
         text = "\n".join(seen)

@@ -14,7 +14,7 @@ LISTS: tuple[Action, ...] = (
         "space",
         "mark",
         "mark",
-        "mark the process, or the region",
+        "mark the process, the region, or the cell; again: no mark",
         "lists",
         applies=lambda s: s.mark and s.pane != QUEUE,
         rank=10,

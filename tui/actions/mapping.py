@@ -23,6 +23,27 @@ def _spot(node: int) -> Action:
 
 MAPPING: tuple[Action, ...] = (
     Action(
+        "range",
+        "v",
+        "range",
+        "range",
+        "begin a range, or mark the one that is open",
+        "map",
+        applies=in_panes(MAP),
+        say=lambda s: "mark range" if s.ranging else "range",
+        rank=11,
+    ),
+    Action(
+        "front",
+        "F",
+        "front",
+        "follow",
+        "go along with the job at work here, until a key moves",
+        "map",
+        applies=lambda s: s.pane == MAP and s.front,
+        rank=23,
+    ),
+    Action(
         "zoom-in",
         "plus,equals_sign",
         "zoom",

@@ -42,6 +42,8 @@ class MainScreen(ViewingScreen):
             if self.regions.selected is not None:
                 self.page_map.go_to(self.regions.selected.start)
             self.go_to_pane("map")
+        elif self.active == "map":
+            self.action_zoom(1)
 
     @on(Pane.Entered)
     def _entered(self) -> None:
@@ -53,6 +55,8 @@ class MainScreen(ViewingScreen):
             self.filter_bar.value = ""
             pane.set_filter("")
             pane.focus()
+        elif self.active == "map" and self.back_out():
+            self.redraw_lists()
         elif self.spot is not None:
             self.action_spotlight(self.spot)
         else:
@@ -61,12 +65,13 @@ class MainScreen(ViewingScreen):
     # Lists
 
     def action_mark(self) -> None:
-        seen = self.processes.selected
-        region = self.page_map.selected if self.active == "map" else self.regions.selected
+        seen, region = self.processes.selected, self.regions.selected
         if seen is None:
             return
         if self.active == "processes":
             self.marks.toggle_process(seen.identity)
+        elif self.active == "map":
+            self.page_map.toggle_mark()
         elif region is not None:
             self.marks.toggle_region(seen.identity, region.start)
         pane = self.panes[self.active]
