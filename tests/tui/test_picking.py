@@ -67,7 +67,7 @@ async def test_a_range_is_marked_and_only_its_pages_move() -> None:
         await press(pilot, "j", "h", "v", "l", "space")
         await until(pilot, lambda: line_with(app, "2 ranges 96K"))
         await press(pilot, "m", "2")
-        await until(pilot, lambda: line_with(app, "db 100 (dba) · 2 ranges of 96K"))
+        await until(pilot, lambda: line_with(app, "db 100 (yours) · 2 ranges of 96K"))
         await press(pilot, "escape")
         await moved(pilot, "2", 24)
         assert on_node(made, 2) == [*range(8, 24), *range(272, 280)]
@@ -110,7 +110,9 @@ async def test_marks_survive_zoom_and_looking_away_and_esc_takes_one_step_at_a_t
         await press(pilot, "tab", "tab", "j")
         await until(pilot, lambda: line_with(app, "Map  cache 200"))
         assert not line_with(app, "1 range 32K")
-        await press(pilot, "k", "tab", "tab", "1", "enter", "v", "l")
+        await press(pilot, "k", "tab", "tab")
+        await until(pilot, lambda: "◆●" in line_with(app, "    heap "))
+        await press(pilot, "1", "enter", "v", "l")
         await until(pilot, lambda: line_with(app, "range 8K · 1 range 32K"))
         gone = [("range 8K", "range"), ("cell 4K", "zoom"), ("1 range 32K", "marks")]
         for words, what in gone:
