@@ -147,6 +147,13 @@ class Marks:
         """Of this process only its regions stay marked; whether there was more."""
         return identity is not None and bool(self.ranges.pop(identity, None))
 
+    def keep_only(self, identity: Identity, only: Only) -> None:
+        """This class of pages stands out, and is meant; ``Only()`` for none."""
+        if only == Only():
+            self.only.pop(identity, None)
+        else:
+            self.only[identity] = only
+
     def clear_only(self, identity: Identity | None) -> bool:
         """Every page is meant again; whether that is new."""
         return identity is not None and self.only.pop(identity, None) is not None

@@ -65,6 +65,11 @@ class MapWindow:
         """Of all regions that are drawn."""
         return sum(region.size_bytes for region in self.regions if region.kind is not RegionKind.SPECIAL)
 
+    @property
+    def ends(self) -> tuple[bool, bool]:
+        """Whether the first bucket of all is in view, and the last."""
+        return self.top == 0, self.layout is None or self.top + self.rows >= self.layout.rows
+
     def grid(self) -> Grid | None:
         """The buckets in view."""
         return self.layout.grid(self.top, self.rows) if self.layout is not None else None
@@ -134,15 +139,16 @@ class MapWindow:
         moved = self.go_to_cell(row, column)
         return self.zoom(way) or moved
 
-    def follow(self, address: int) -> bool:
-        """The cursor on the bucket at, or before, an address; with rows to come where it leaves the view."""
+    def follow(self, address: int, way: int = 1) -> bool:
+        """The cursor on the bucket at, or before, an address; where it leaves the view, with rows ahead of it."""
         layout = self.layout
         if layout is None:
             return False
         before = self.top
         self._put(layout.step(address, 0))
         if self.top != before:
-            self.top = max(0, min(self._cursor_row() - self.rows // 4, layout.rows - self.rows))
+            behind = self.rows // 4 if way > 0 else self.rows - 1 - self.rows // 4
+            self.top = max(0, min(self._cursor_row() - behind, layout.rows - self.rows))
         return self.top != before
 
     def move(self, way: str) -> bool:

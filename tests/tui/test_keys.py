@@ -32,7 +32,7 @@ async def test_every_default_key_fires(monkeypatch: pytest.MonkeyPatch) -> None:
             fired.append((method, arguments))
 
         monkeypatch.setattr(MainScreen, f"action_{method}", record)
-    made = world(nodes=10)
+    made = world(nodes=11)
     app = NumamigApp(made.backend, speed=1000.0)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = main(app)

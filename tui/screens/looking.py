@@ -19,7 +19,7 @@ from tui.look import Look
 from tui.narrate import Narrator
 from tui.snapshots import Census, RegionsSeen, Steps
 from tui.widgets.bars import ActLine, Hints, Tabs, TitleBar, TooSmall
-from tui.widgets.filter import FilterBar
+from tui.widgets.filter import FilterBar, FilterLine
 from tui.widgets.mapview import LABEL
 from tui.widgets.nodes import NodeCards
 from tui.widgets.pagemap import PageMap
@@ -71,6 +71,7 @@ class LookingScreen(Screen[None]):
         self.act = ActLine(look)
         self.hints = Hints(look)
         self.filter_bar = FilterBar()
+        self.filter_line = FilterLine(self.filter_bar)
         self.too_small = TooSmall(look)
         self.narrator = Narrator(notice)
         self._notice = notice
@@ -91,7 +92,7 @@ class LookingScreen(Screen[None]):
         yield self.queue
         yield self.strip
         yield self.act
-        yield self.filter_bar
+        yield self.filter_line
         yield self.hints
         yield self.too_small
 

@@ -61,4 +61,5 @@ class MappingScreen(ActingScreen):
     def redraw_lists(self) -> None:
         self.processes.refresh()
         self.regions.refresh()
+        self.page_map.refresh()
         self.look_again()

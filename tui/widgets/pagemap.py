@@ -33,7 +33,6 @@ class PageMap(PointedMap):
 
     def __init__(self, look: Look, marks: Marks) -> None:
         super().__init__(look, marks)
-        self.spot: int | None = None
         self._standing = Standing.HERE
         self._problem = ""
         self._sight = MapSight()
@@ -59,6 +58,10 @@ class PageMap(PointedMap):
     @property
     def drawn(self) -> Drawn | None:
         return self._sight.drawn
+
+    @property
+    def overview(self) -> Drawn | None:
+        return self._sight.overview
 
     def show(
         self,
@@ -87,6 +90,7 @@ class PageMap(PointedMap):
         sight = self._sight
         if seen is not None and seen is not sight.seen:
             self._refresh_cells(sight.take(seen, self.window.regions, now_s))
+            self.seek_on()
             self._refresh_foot()  # the counts of the readout may have changed in any case
         elif (flashing := sight.flashing(now_s)) is not None and flashing.any():
             self._refresh_cells(flashing)

@@ -46,7 +46,7 @@ class PointedMap(PickingMap):
             return
         if not self._dragged:
             self._dragged = True
-            self.following = None
+            self.stay()
             self.window.go_to_cell(*self._pressed)
             self.window.begin_range()
         row, self._column = self._cell(event)
@@ -85,7 +85,7 @@ class PointedMap(PickingMap):
         elif 0 <= row < self.window.rows:
             if event.shift and self.window.range is None:
                 self.window.begin_range()
-            self.following = None
+            self.stay()
             self.view(changed=self.window.go_to_cell(row, column))
             if event.shift:
                 self.mark_range()
@@ -105,7 +105,7 @@ class PointedMap(PickingMap):
         self._wheel(event, -1)
 
     def _wheel(self, event: events.MouseEvent, way: int) -> None:
-        self.following = None
+        self.stay()
         if event.ctrl:
             row, column = self._cell(event)
             self.view(changed=self.window.zoom_at(max(0, row), column, -way))
