@@ -224,8 +224,8 @@ def what_is_missing(told: PageFlag, capabilities: Capabilities) -> str:
         return ""  # no page in view is there
     if PageFlag.BUSY not in told:
         helps = "" if capabilities.simulated else " (run with sudo)"
-        return f"busy and pinned are not told here{helps}"
-    return "" if PageFlag.PINNED in told else "no kernel tells which pages are pinned"
+        return f"busy, pinned not told{helps}"
+    return "" if PageFlag.PINNED in told else "no kernel tells pinned"
 
 
 def _nothing_stayed(_: Identity) -> StayedSeen | None:

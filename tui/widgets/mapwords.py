@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 
 from numamig.model.outcome import Outcome
@@ -13,7 +15,7 @@ from tui.mapcells import mark_of
 from tui.present import region_label, remote_text, size_text
 from tui.widgets.mapview import Drawn, MapView, plus_minus, region_at
 
-__all__ = ["exactness", "legend", "readout"]
+__all__ = ["exactness", "foot", "legend", "readout"]
 
 _AGED_S = 3
 """From when on it is said how long ago something was looked at."""
@@ -26,6 +28,16 @@ def exactness(look: Look, drawn: Drawn) -> str:
         return "exact"
     read = error if drawn.page_map.read is None else error[drawn.page_map.read]
     return f"{look.glyphs.unread} {plus_minus(look)}{100 * float(read.max(initial=0.0)):.0f}%"
+
+
+def foot(look: Look, view: MapView, width: int) -> tuple[Spans, Spans]:
+    """Readout and legend; where the lens has nothing to show, the reason takes as much of them as it needs."""
+    if view.lens is Lens.HEAT and view.data.heat is None and view.data.missing:
+        words = look.shown(view.data.missing)
+        lines = [*wrap(words, width - 2, max_lines=2, placeholder=look.glyphs.ellipsis), ""]
+        if lines[1]:
+            return [(f" {lines[0]}", look.label)], [(f" {lines[1]}", look.label)]
+    return readout(look, view), legend(look, view)
 
 
 def readout(look: Look, view: MapView) -> Spans:
@@ -54,14 +66,16 @@ def readout(look: Look, view: MapView) -> Spans:
         spans += [(f"{dot}{text}", look.plain) for text in _of_lens(view, address)]
     if region is not None:
         spans.append((dot + region_label(region, only_ascii=look.ascii), look.label))
-    if (age := read_ago(view)) is not None and age >= _AGED_S:
+    if (age := _read_ago(view)) is not None and age >= _AGED_S:
         spans.append((f"{dot}read {age} s ago", look.label))
     return spans
 
 
-def read_ago(view: MapView) -> int | None:
-    """For how many seconds what the lens shows has been known."""
-    return None if view.data.read_s is None else max(0, int(view.now_s - view.data.read_s))
+def _read_ago(view: MapView) -> int | None:
+    """For how many seconds what the lens shows has been known; None where it shows what the map itself does."""
+    if view.data.read_s is None or view.lens in (Lens.HOME, Lens.NODE):
+        return None
+    return max(0, int(view.now_s - view.data.read_s))
 
 
 def _of_lens(view: MapView, address: int) -> list[str]:
@@ -110,7 +124,7 @@ def legend(look: Look, view: MapView) -> Spans:
         spans += [(f" {look.glyphs.mark}", look.plain), (" marked", look.label)]
     spans += _mark_legend(look, view)
     if view.data.missing:
-        spans.append((f" {view.data.missing}", look.label))
+        spans.append((f" {look.shown(view.data.missing)}", look.label))
     return spans
 
 
@@ -146,6 +160,8 @@ def _mark_legend(look: Look, view: MapView) -> Spans:
         tried = outcome_of(mark) is not None
         would |= not tried
         spans += [(f" {LETTERS[mark]}", look.bold), (f" {mark_words(mark)}", look.label)]
+    if would and view.data.flags is not None and not view.data.flags.whole.all():
+        spans.append((" (of some pages)", look.label))
     if view.lens is Lens.STAY:
         jobs = view.data.stayed.jobs if view.data.stayed is not None else ()
         if jobs:
@@ -161,9 +177,7 @@ def _mark_legend(look: Look, view: MapView) -> Spans:
 
 def _heat_legend(look: Look, view: MapView) -> Spans:
     if view.data.heat is None:
-        return [(" ", look.plain), (look.glyphs.unread, look.dim), (" not known yet", look.label)][
-            : None if not view.data.missing else 1
-        ]
+        return [] if view.data.missing else [(f" {look.glyphs.unread}", look.dim), (" not known yet", look.label)]
     spans: Spans = [(" touched in ", look.label)]
     nodes = view.drawn.page_map.nodes if view.drawn is not None else (0,)
     for step, words in zip(range(1, HEAT_STEPS + 1), ("no", "<1/4", "<1/2", "<3/4", "most"), strict=True):

@@ -162,7 +162,7 @@ class PageMap(PointedMap):
         age = now_s - seen.taken_s if seen is not None else 0.0
         if age > _STALE_S or self._age_s > _STALE_S:
             self.refresh(Area(0, 0, self.size.width, 1))
-        read_s = self._sight.data.read_s
+        read_s = self._sight.data.read_s if self.lens not in (Lens.HOME, Lens.NODE) else None
         ago = 0 if read_s is None else int(now_s - read_s)
         if ago != self._read_ago:
             self._read_ago = ago
@@ -218,10 +218,8 @@ class PageMap(PointedMap):
         view, bottom = self._picture(), self.size.height - 1
         if view is None:
             return self._nothing() if y == 1 else []
-        if y == bottom - 2:
-            return mapwords.readout(self.look, view)
-        if y == bottom - 1:
-            return mapwords.legend(self.look, view)
+        if y in (bottom - 2, bottom - 1):
+            return mapwords.foot(self.look, view, width)[y - bottom + 2]
         if y == 0 and not self.window.fits:
             return mapdraw.minimap(self.look, view, self.window.total_bytes)
         return []
