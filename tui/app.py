@@ -15,6 +15,7 @@ from numamig.backends.base import Backend
 from tui.bridge import Bridge
 from tui.look import Look
 from tui.palette import Commands
+from tui.rehearsing import TwinOf
 from tui.screens.confirm import Confirm
 from tui.screens.main import MainScreen
 from tui.terminal import demand_terminal, detect
@@ -36,6 +37,7 @@ class NumamigApp(ThemedApp):
     :param theme: as ``themes.choose`` takes it
     :param read_only: nothing that moves can be asked for
     :param screenshots: where screenshots and reports go
+    :param twin_of: what plans are rehearsed on
     """
 
     CSS_PATH = "app.tcss"
@@ -53,10 +55,11 @@ class NumamigApp(ThemedApp):
         theme: str | None = None,
         read_only: bool = False,
         screenshots: Path = Path(),
+        twin_of: TwinOf | None = None,
     ) -> None:
         terminal = detect(os.environ, only_ascii=ascii)
         super().__init__(Look(terminal, choose(theme, os.environ, terminal.colours)))
-        self.bridge = Bridge(backend, speed=speed)
+        self.bridge = Bridge(backend, speed=speed, twin_of=twin_of)
         self.bridge.read_only = read_only
         self.screenshots = screenshots
         self._notice = notice
@@ -97,6 +100,7 @@ def run_console(
     theme: str | None = None,
     read_only: bool = False,
     screenshots: Path = Path(),
+    twin_of: TwinOf | None = None,
 ) -> int:
     """Run the console until the operator leaves; the exit code.
 
@@ -111,6 +115,7 @@ def run_console(
         theme=theme,
         read_only=read_only,
         screenshots=screenshots,
+        twin_of=twin_of,
     )
     # What is there by now stays: looking through all of it for garbage took 80 ms with 1,000 processes, time and again.
     gc.freeze()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,19 +17,23 @@ from pathlib import Path
 from numamig.backends.base import Backend
 from numamig.clock import PacedClock
 from numamig.errors import JournalError, RefusedError
+from numamig.migrate.destination import Destination
 from numamig.migrate.ledger import LedgerRow
 from numamig.migrate.plan import Plan
 from numamig.migrate.queue import JobQueue
+from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.events import Event
 from numamig.observe.pagemap import Grid
 from tui.acts import Act, Acts, Said
+from tui.draining import Draining, look_at
 from tui.earlier import EarlierJob, earlier_jobs
 from tui.heatlooking import HeatLooker
 from tui.lenses import Lens
 from tui.looking import Looker
 from tui.planning import Planner, Wanted
-from tui.saving import save
+from tui.rehearsing import Rehearsal, TwinOf
+from tui.saving import save, save_plans
 from tui.snapshots import HeatSeen, Identity, Pace, Planned, Steps, Watch
 from tui.stepping import Stepper
 
@@ -44,12 +48,19 @@ class Bridge:
     :param speed: how fast virtual time passes before an audience: 1 shows it as it is, 0.1 ten times slower, and None
         as fast as it can be worked out
     :param now_s: the console's own clock
+    :param twin_of: None: nothing can be rehearsed
     """
 
     def __init__(
-        self, backend: Backend, *, speed: float | None = 1.0, now_s: Callable[[], float] = time.monotonic
+        self,
+        backend: Backend,
+        *,
+        speed: float | None = 1.0,
+        now_s: Callable[[], float] = time.monotonic,
+        twin_of: TwinOf | None = None,
     ) -> None:
         self.backend = backend
+        self.twin_of = twin_of
         self.looker = Looker(backend, now_s, time.thread_time)
         self.now_s = now_s
         self._virtual = backend.capabilities.virtual_time
@@ -68,6 +79,8 @@ class Bridge:
         """Jobs of earlier runs, as ``look_for_earlier`` found them; None until it has."""
         self.read_only = False
         """Nothing that moves can be asked for."""
+        self.draining: Draining | None = None
+        """As ``look_at_drain`` found it; None until it has."""
         self._paces: dict[int, Pace] = {}
         self._priorities: dict[int, int] = {}
         self._said: deque[Said] = deque()
@@ -239,6 +252,16 @@ class Bridge:
         self.earlier = None
         self.bring(find)
 
+    def look_at_drain(self, node: int, *, shared: bool) -> None:
+        """What it would come to to empty a node will be in ``draining``."""
+
+        def look() -> None:
+            with self._turn:
+                self.draining = look_at(self.backend, node, shared=shared)
+
+        self.draining = None
+        self.bring(look)
+
     @property
     def unended(self) -> int:
         """How many jobs there are that have not ended."""
@@ -247,6 +270,19 @@ class Bridge:
     def save(self, path: Path) -> int:
         """As ``saving.save``, of the jobs here."""
         return save(self.backend, self._queue.recorder, (job.number for job in self.jobs()), path)
+
+    def save_plans(self, plans: Sequence[tuple[Request, Plan]], path: Path) -> None:
+        """As ``saving.save_plans``."""
+        save_plans(self.backend, plans, path)
+
+    def rehearse(self, requests: Sequence[Request]) -> Rehearsal:
+        """The same on a twin, from now on, beside everything else.
+
+        :raises RefusedError: there is none of this machine.
+        """
+        if self.twin_of is None:
+            raise RefusedError("there is no twin of this machine to rehearse on")
+        return Rehearsal(self.backend, self.twin_of, self._turn, requests)
 
     # What is asked for: it may wait for the journal, and raises what the queue raises
 
@@ -268,15 +304,24 @@ class Bridge:
             self.run(added)
         return added
 
-    def retarget(self, number: int, target: int) -> None:
-        """What has had no turn yet goes to another node.
+    def add_resume(self, number: int, *, run: bool) -> int:
+        """Go on with a job that an earlier run left; its number."""
+        self._demand_moves()
+        with self._turn:
+            self._queue.add_resume(number)
+        if run:
+            self.run(number)
+        return number
+
+    def retarget(self, number: int, to: Destination) -> None:
+        """What has had no turn yet goes elsewhere.
 
         :raises RefusedError: a call does not return, which this would have to wait for; or preflight says no.
         """
         self._demand_moves()
         self._demand_answers()
         with self._turn:
-            self._queue.retarget(number, target)
+            self._queue.retarget(number, to)
 
     def run(self, number: int) -> None:
         self._demand_moves()

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 from numamig.backends.base import Backend
 from numamig.errors import BackendError, NumamigError
-from numamig.migrate.plan import Plan, Seen, look, make_plan
+from numamig.migrate.plan import Plan, Seen, look, make_plan, settled
 from numamig.migrate.queue import JobQueue
 from numamig.migrate.request import Request
 from numamig.migrate.undo import Undoing, plan_undo
@@ -72,7 +72,8 @@ class Planner:
         try:
             with self._turn:
                 if isinstance(wanted, Request):
-                    return make_plan(self._look(wanted), wanted)
+                    request = settled(self._backend, wanted)
+                    return make_plan(self._look(request), request)
                 journal = self._queue.recorder.journal
                 return plan_undo(self._backend, Undoing(journal, journal.job(wanted)))
         except NumamigError as error:

@@ -8,6 +8,7 @@ from math import ceil
 from rich.cells import cell_len, set_cell_size
 
 from numamig.migrate.destination import Destination, Interleave, Node, NodeMap
+from numamig.migrate.order_mode import OrderMode
 from numamig.migrate.plan import Plan
 from numamig.migrate.request import DEFAULT_BATCH_PAGES, MOST_CALLS, Mapped, Request, Retry, RetryMode
 from numamig.migrate.snapshot import JobSnapshot
@@ -21,6 +22,7 @@ from numamig.units import format_bytes, format_count
 __all__ = [
     "clock_text",
     "command_line",
+    "drain_command",
     "duration_text",
     "estimated_share",
     "fit",
@@ -155,6 +157,11 @@ def resume_command(job: int, *, simulated: bool) -> str:
     return " ".join(_command("resume", job, simulated))
 
 
+def drain_command(node: int, *, shared: bool, simulated: bool) -> str:
+    """The command that empties a node."""
+    return " ".join([*_command("drain", node, simulated), *(["--shared"] if shared else [])])
+
+
 def map_command(pid: int, *, simulated: bool) -> str:
     """The command that shows the same."""
     return " ".join(_command("map", pid, simulated))
@@ -172,8 +179,11 @@ def _where_to(to: Destination) -> list[str]:
     return ["--follow-cpus"]
 
 
-def command_line(request: Request, *, simulated: bool) -> str:
-    """The command that asks for the same."""
+def command_line(request: Request, *, simulated: bool, page_size: int = 4096) -> str:
+    """The command that asks for the same.
+
+    :param page_size: bytes of a base page
+    """
     words = _command("move", request.pid, simulated)
     if request.sources is not None:
         words += ["--from", format_nodeset(request.sources)]
@@ -188,6 +198,18 @@ def command_line(request: Request, *, simulated: bool) -> str:
         words.append("--huge" if request.huge else "--no-huge")
     if request.mapped is not Mapped.ANY:
         words += ["--mapped", request.mapped.value]
+    if request.heat is not None and request.heat.least > 0:
+        words += ["--hot", f"{100 * request.heat.least:g}%"]
+    if request.heat is not None and request.heat.most < 1:
+        words += ["--cold", f"{100 * request.heat.most:g}%"]
+    if request.most_pages is not None:
+        words += ["--most", _size_word(request.most_pages * page_size)]
+    if request.order.mode is not OrderMode.ADDRESS:
+        words += [
+            "--order",
+            request.order.mode.value,
+            *(["--seed", str(request.order.seed)] if request.order.seed else []),
+        ]
     if request.shared:
         words.append("--shared")
     if request.batch_pages != DEFAULT_BATCH_PAGES:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numamig.cli.options import Shared
+
+if TYPE_CHECKING:
+    from numamig.backends.base import Backend
 
 __all__ = ["open_console"]
 
@@ -35,4 +38,10 @@ def open_console(shared: Shared, **how: Any) -> int:
 
     speed = 1.0 if shared.speed is None else shared.speed
     pace = None if math.isinf(speed) else speed
-    return run_console(backend, speed=pace, notice=notice, **how)
+    return run_console(backend, speed=pace, notice=notice, twin_of=_twin_of, **how)
+
+
+def _twin_of(backend: Backend) -> Backend:
+    from numamig.backends.snapshot.backend import SnapshotBackend
+
+    return SnapshotBackend(backend)

@@ -23,7 +23,7 @@ from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Process, Region
 from numamig.units import format_duration
 
-__all__ = ["Plan", "Seen", "look", "make_plan", "plan_request"]
+__all__ = ["Plan", "Seen", "look", "make_plan", "plan_request", "settled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +224,15 @@ def plan_request(backend: Backend, request: Request) -> Plan:
     :raises TargetGone: there is no such process.
     :raises RefusedError: it is a kernel thread, or the caller may not look.
     """
-    cpus = backend.process(request.pid).cpu_nodes if isinstance(request.to, FollowCpus) else ()
-    request = replace(request, to=resolved(request.to, cpus, backend.topology()))
+    request = settled(backend, request)
     return make_plan(look(backend, request), request)
+
+
+def settled(backend: Backend, request: Request) -> Request:
+    """With where pages go as it is on this machine now.
+
+    :raises UsageError: it is to follow its CPUs, and these are not known.
+    :raises TargetGone: there is no such process.
+    """
+    cpus = backend.process(request.pid).cpu_nodes if isinstance(request.to, FollowCpus) else ()
+    return replace(request, to=resolved(request.to, cpus, backend.topology()))

@@ -10,7 +10,7 @@ from numamig.backends.base import Backend
 from numamig.errors import UsageError
 from numamig.migrate.choose import choose_by_plan
 from numamig.migrate.chooser import ChoosesFor
-from numamig.migrate.destination import Node
+from numamig.migrate.destination import Destination
 from numamig.migrate.job import Job
 from numamig.migrate.journal.record import JobRecord, Recorder, running
 from numamig.migrate.ledger import LedgerRow
@@ -18,6 +18,7 @@ from numamig.migrate.moved import verify_ended
 from numamig.migrate.plan import Plan
 from numamig.migrate.preflight import demand_node
 from numamig.migrate.ranges import overlap
+from numamig.migrate.resume import plan_to_go_on
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.migrate.stayed import StayedSeen, seen_of
 from numamig.migrate.stream import EventStream
@@ -95,7 +96,9 @@ class JobQueue:
 
         :raises JournalError: it could not be written down.
         """
-        record = self.recorder.begin(plan)
+        return self._enter(plan, self.recorder.begin(plan), chooses, priority)
+
+    def _enter(self, plan: Plan, record: JobRecord, chooses: ChoosesFor, priority: int) -> int:
         job = Job(record.number, self._backend, plan, record, chooses=chooses)
         with self._lock:
             self._entries[job.number] = _Entry(job, record, priority)
@@ -116,6 +119,21 @@ class JobQueue:
         plan = plan_undo(self._backend, undoing)
         plan.demand_possible()
         return self.add(plan, chooses=choose_to_undo(undoing))
+
+    def add_resume(self, number: int) -> int:
+        """Go on with a job that an earlier run left, held as yet; its number, which it keeps.
+
+        :raises UsageError: there is nothing to go on with; or it is here.
+        :raises RefusedError: it is another process by now; another numamig is at it; or something speaks against it.
+        :raises TargetGone: the process ended.
+        """
+        with self._lock:
+            if number in self._entries:
+                raise UsageError(f"job {number} is here already", hint="p runs it")
+        plan, record = plan_to_go_on(self._backend, self.recorder, self.recorder.journal.job(number))
+        record.unlock()  # as of any job that is held: its first step takes the lock again
+        plan.demand_possible()
+        return self._enter(plan, record, choose_by_plan, 0)
 
     def snapshots(self) -> tuple[JobSnapshot, ...]:
         """Every job, in order. Waits for no step: what a step in progress has booked is shown as it is."""
@@ -207,19 +225,20 @@ class JobQueue:
             self._order.insert(max(0, min(len(self._order), place + places)), number)
         self._asked(entry, f"shift {places:+d}")
 
-    def retarget(self, number: int, target: int) -> None:
-        """What has had no turn yet goes to another node.
+    def retarget(self, number: int, to: Destination) -> None:
+        """What has had no turn yet goes elsewhere.
 
-        :raises UsageError: the node does not exist, or the job takes another one back.
+        :raises UsageError: a node does not exist, or the job takes another one back.
         :raises RefusedError: preflight says no.
         :raises JournalError: it could not be written down, and is not done.
         """
         entry = self._entry(number)
         if entry.job.plan.undoes is not None:
             raise UsageError(f"job {number} puts pages back where they were", hint="cancel it, and move them")
-        demand_node(self._backend, target)
-        what = f"retarget to node {target}"
-        if entry.job.retarget(Node(target), what):
+        for node in to.nodes:
+            demand_node(self._backend, node)
+        what = f"retarget {to.words}"
+        if entry.job.retarget(to, what):
             self._tell(entry, what)
 
     def next_running(self) -> int | None:

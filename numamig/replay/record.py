@@ -20,6 +20,7 @@ from numamig.migrate.destination import Destination, Interleave, Node, NodeMap
 from numamig.migrate.journal.store import JobEntry, Journal
 from numamig.migrate.moved import where_moved
 from numamig.migrate.order_mode import OrderMode
+from numamig.migrate.plan import Plan
 from numamig.migrate.request import Mapped, Request, RetryMode
 from numamig.migrate.snapshot import JobState
 from numamig.model.nodeset import format_nodeset
@@ -60,7 +61,7 @@ class Recording:
         :raises UsageError: its pages are too scattered to be written down.
         """
         self.jobs += 1
-        who = _who(entry, processes, by_pid=by_pid)
+        who = _who(entry.name, entry.image.pid, processes, by_pid=by_pid)
         undone = self._at.get(entry.undoes) if entry.undoes is not None else None
         if undone is not None and _is_decided(journal, entry) and entry.planned == _moved_by(journal, entry.undoes):
             self.steps.append((_comment(entry, "taken back"), {"undo": {"step": undone}}))
@@ -74,6 +75,15 @@ class Recording:
             self.left_out.append(entry.id)
             return
         self._add_as_it_moved(journal, entry, who)
+
+    def add_plan(self, plan: Plan, request: Request, processes: Sequence[Process], *, by_pid: bool) -> None:
+        """What is only planned, as it is asked for.
+
+        :param request: as it was before the machine settled where pages go
+        """
+        who = _who(plan.process.name, plan.process.pid, processes, by_pid=by_pid)
+        words = f"planned: {plan.process.name}, {request.to.words}: {plan.pages:,} pages ({format_bytes(plan.bytes)})"
+        self.steps.append((plain(words)[:_COMMENT_WIDTH], {"migrate": {"process": who, **_asked(request)}}))
 
     def _add_as_it_moved(self, journal: Journal, entry: JobEntry, who: dict[str, Any]) -> None:
         moved = where_moved(journal, entry)
@@ -158,10 +168,10 @@ def _moved_by(journal: Journal, job: int | None) -> int:
     return 0 if job is None else journal.job(job).outcomes[Outcome.MOVED]
 
 
-def _who(entry: JobEntry, processes: Sequence[Process], *, by_pid: bool) -> dict[str, Any]:
-    name = literally(entry.name)
-    alike = sum(process.name == entry.name for process in processes)
-    return {"name": name} if alike == 1 and not by_pid else {"pid": entry.image.pid, "name": name}
+def _who(name: str, pid: int, processes: Sequence[Process], *, by_pid: bool) -> dict[str, Any]:
+    alike = sum(process.name == name for process in processes)
+    said = literally(name)
+    return {"name": said} if alike == 1 and not by_pid else {"pid": pid, "name": said}
 
 
 def _comment(entry: JobEntry, words: str) -> str:

@@ -9,6 +9,7 @@ from textual import events
 
 from numamig.backends.simulator.memory import Backing
 from numamig.backends.simulator.process import Caller, SimProcess, SimRegion
+from numamig.migrate.destination import Node
 from numamig.migrate.snapshot import JobState
 from numamig.model.outcome import Outcome
 from tests.tui.consoles import ANON, World, line_with, main, press, screen_lines, until, world
@@ -76,7 +77,7 @@ async def test_the_preset_target_is_home() -> None:
         await until(pilot, lambda: looked(app))
         await press(pilot, "m")
         await until(pilot, lambda: line_with(app, "2,048 pages = 8.0M to move"))
-        assert isinstance(app.screen, PlanDialog) and app.screen.form.to == 1
+        assert isinstance(app.screen, PlanDialog) and app.screen.form.to == Node(1)
         await press(pilot, "y")
         await until(pilot, lambda: line_with(app, "= 2,048 chosen"))
         assert made.nodes_of(made.anon) == {1: 2048} and made.nodes_of(made.heap) == {1: 1024}

@@ -58,6 +58,29 @@ async def test_a_job_of_an_earlier_run_is_taken_back(
         await press(pilot, "q")
 
 
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+async def test_a_job_of_an_earlier_run_goes_on(
+    size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    made = world()
+    backend = Hanging(made.backend, set(), lasting=True)
+    number = one_step(backend, Request(100, Node(2), batch_pages=256))
+    app = NumamigApp(backend)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await until(pilot, lambda: line_with(app, " db ") and line_with(app, "E lists those of earlier runs"))
+        await press(pilot, "E")
+        await until(pilot, lambda: "interrupted" in line_with(app, "db 100"))
+        await press(pilot, "r")
+        await until(pilot, lambda: app.screen is main(app) and "held" in line_with(app, f" {number} db 100"))
+        assert made.nodes_of(made.heap) == {0: 768, 2: 256}  # it waits to be run
+        await press(pilot, "E")
+        await until(pilot, lambda: line_with(app, "no earlier job can be taken back or gone on with"))
+        await press(pilot, "escape", "p")
+        await until(pilot, lambda: "done" in line_with(app, f" {number} db 100"))
+        assert made.nodes_of(made.heap) == {2: 1024} and made.nodes_of(made.anon) == {2: 2048}
+
+
 async def test_where_there_are_none_it_says_so() -> None:
     app = NumamigApp(world().backend)
     async with app.run_test(size=(80, 24)) as pilot:

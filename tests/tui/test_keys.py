@@ -10,12 +10,22 @@ from numamig.migrate.request import Request
 from tests.tui.consoles import line_with, main, press, screen_lines, until, world
 from tui.action import Action, Situation
 from tui.actions import ACTIONS
-from tui.actions.dialogs import EDIT_ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS
+from tui.actions.dialogs import (
+    DRAIN_ACTIONS,
+    EARLIER_ACTIONS,
+    EDIT_ACTIONS,
+    LEDGER_ACTIONS,
+    PLAN_ACTIONS,
+    UNDO_ACTIONS,
+)
 from tui.app import NumamigApp
 from tui.hints import hints
-from tui.screens.asking import Asking
+from tui.screens.dialog import Dialog
+from tui.screens.drain import DrainDialog
+from tui.screens.earlier import EarlierDialog
 from tui.screens.edit import EditDialog
 from tui.screens.help import Help
+from tui.screens.ledger import LedgerDialog
 from tui.screens.main import MainScreen
 from tui.screens.plan import PlanDialog
 from tui.screens.undo import UndoDialog
@@ -32,7 +42,7 @@ async def test_every_default_key_fires(monkeypatch: pytest.MonkeyPatch) -> None:
             fired.append((method, arguments))
 
         monkeypatch.setattr(MainScreen, f"action_{method}", record)
-    made = world(nodes=11)
+    made = world(nodes=10)
     app = NumamigApp(made.backend, speed=1000.0)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = main(app)
@@ -64,10 +74,17 @@ async def test_every_default_key_fires(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("actions", "dialog", "key"),
-    [(PLAN_ACTIONS, PlanDialog, "m"), (UNDO_ACTIONS, UndoDialog, "u"), (EDIT_ACTIONS, EditDialog, "e")],
+    [
+        (PLAN_ACTIONS, PlanDialog, "m"),
+        (UNDO_ACTIONS, UndoDialog, "u"),
+        (EDIT_ACTIONS, EditDialog, "e"),
+        (DRAIN_ACTIONS, DrainDialog, "d"),
+        (EARLIER_ACTIONS, EarlierDialog, "E"),
+        (LEDGER_ACTIONS, LedgerDialog, "L"),
+    ],
 )
 async def test_every_default_key_of_a_dialog_fires(
-    monkeypatch: pytest.MonkeyPatch, actions: tuple[Action, ...], dialog: type[Asking[object]], key: str
+    monkeypatch: pytest.MonkeyPatch, actions: tuple[Action, ...], dialog: type[Dialog[object]], key: str
 ) -> None:
     fired: list[tuple[str, tuple[object, ...]]] = []
     for method in {action.method for action in actions}:
@@ -93,7 +110,7 @@ async def test_every_default_key_of_a_dialog_fires(
 
 
 def test_ids_and_keys_are_their_own() -> None:
-    for actions in (ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS, EDIT_ACTIONS):
+    for actions in (ACTIONS, PLAN_ACTIONS, UNDO_ACTIONS, EDIT_ACTIONS, DRAIN_ACTIONS, EARLIER_ACTIONS, LEDGER_ACTIONS):
         ids = [action.id for action in actions]
         keys = [key for action in actions for key in action.keys.split(",")]
         assert len(set(ids)) == len(ids) and len(set(keys)) == len(keys)
@@ -117,7 +134,7 @@ async def test_help_lists_every_action_and_scrolls() -> None:
         await press(pilot, "question_mark")
         await until(pilot, lambda: isinstance(app.screen, Help) and line_with(app, "more"))
         seen = set(screen_lines(app))
-        for _ in range(100):
+        for _ in range(60):
             await press(pilot, "j")
             seen |= set(screen_lines(app))
         text = "\n".join(seen)
@@ -132,9 +149,9 @@ async def test_the_palette_runs_actions() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: line_with(app, "exact"))
         await press(pilot, "ctrl+p")
-        await until(pilot, lambda: line_with(app, "go to db 100"))
+        await until(pilot, lambda: app.screen is not main(app))
         await press(pilot, *"cache")
-        await until(pilot, lambda: not line_with(app, "go to db"))
+        await until(pilot, lambda: line_with(app, "go to cache 200") and not line_with(app, "go to db"))
         await press(pilot, "enter")
         await until(pilot, lambda: app.screen is main(app) and main(app).processes.cursor == (200, 1000))
 

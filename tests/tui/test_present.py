@@ -9,7 +9,7 @@ from numamig.migrate.request import Request, Retry, RetryMode
 from numamig.model.process import Region, RegionKind
 from numamig.text import plain
 from numamig.units import format_count, parse_duration, parse_rate
-from tui.form import BUDGETS, beside
+from tui.fields import BUDGETS, beside
 from tui.jobwords import flush_pages
 from tui.present import (
     clock_text,

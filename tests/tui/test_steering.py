@@ -305,6 +305,8 @@ async def test_a_plan_shows_all_that_was_found() -> None:
         assert "a thread waits up to" in line_with(app, "Time ")
         (plan,) = app.bridge.plans.results
         assert not isinstance(plan, Exception)
+        assert line_with(app, "✓ rights, cpuset")
+        await press(pilot, "f", "enter")
         seen: list[str] = []
         for _ in range(12):
             seen += screen_lines(app)

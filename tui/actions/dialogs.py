@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from tui.action import MOST_NODES, Action
 
-__all__ = ["EARLIER_ACTIONS", "EDIT_ACTIONS", "LEDGER_ACTIONS", "PLAN_ACTIONS", "UNDO_ACTIONS"]
+__all__ = ["DRAIN_ACTIONS", "EARLIER_ACTIONS", "EDIT_ACTIONS", "LEDGER_ACTIONS", "PLAN_ACTIONS", "UNDO_ACTIONS"]
+
+
+_ENTER = {
+    "plan": "type a value; on a finding: do what helps, where the dialog can",
+    "edit": "type a value",
+}
 
 
 def _fields(dialog: str) -> tuple[Action, ...]:
@@ -13,10 +19,15 @@ def _fields(dialog: str) -> tuple[Action, ...]:
         Action(f"{dialog}-up", "k,up,shift+tab", "field", "field", "the field before", dialog, -1),
         Action(f"{dialog}-right", "l,right", "value", "value", "the next value", dialog, 1),
         Action(f"{dialog}-left", "h,left", "value", "value", "the value before", dialog, -1),
-        *(
-            Action(f"{dialog}-node-{node}", str(node), "node", "to", f"to node {node}", dialog, node)
-            for node in range(MOST_NODES)
-        ),
+        Action(f"{dialog}-type", "enter", "enter", "type", _ENTER[dialog], dialog, types_ahead=True),
+        *_digits(dialog, "to"),
+    )
+
+
+def _digits(dialog: str, what: str) -> tuple[Action, ...]:
+    return tuple(
+        Action(f"{dialog}-node-{node}", str(node), "node", what, f"{what} node {node}", dialog, node)
+        for node in range(MOST_NODES)
     )
 
 
@@ -30,12 +41,27 @@ def _scrolling(dialog: str) -> tuple[Action, ...]:
 PLAN_ACTIONS: tuple[Action, ...] = (
     *_fields("plan"),
     *_scrolling("plan"),
-    Action("plan-advanced", "a", "advanced", "more", "critical, reserve, calls and threads; and back", "plan"),
+    Action("plan-advanced", "a", "advanced", "more", "critical, reserve, calls, order, limit, heat; and back", "plan"),
+    Action("plan-findings", "f", "findings", "findings", "to the findings; and back to the fields", "plan"),
+    Action("plan-rehearse", "r", "rehearse", "rehearse", "on a simulated twin: outcomes, time and stalls", "plan"),
+    Action("plan-save", "w", "save", "save", "save the plan as a profile", "plan", types_ahead=True),
     Action("plan-run", "y", "accept", "run", "run the job; warnings are accepted", "plan", "run"),
     Action("plan-hold", "s", "accept", "queue held", "queue the job, held", "plan", "hold"),
     Action("plan-leave", "escape,q", "leave", "back", "back, nothing is moved", "plan"),
 )
 """Of the plan dialog."""
+
+DRAIN_ACTIONS: tuple[Action, ...] = (
+    Action("drain-down", "j,down", "scroll", "scroll", "down", "drain", 1),
+    Action("drain-up", "k,up", "scroll", "scroll", "up", "drain", -1),
+    Action("drain-page-down", "ctrl+d,pagedown", "scroll", "scroll", "page down", "drain", 10),
+    Action("drain-page-up", "ctrl+u,pageup", "scroll", "scroll", "page up", "drain", -10),
+    *_digits("drain", "empty"),
+    Action("drain-shared", "a", "shared", "shared", "pages that several processes map too; and back", "drain"),
+    Action("drain-accept", "y", "accept", "drain", "queue the jobs, and run them; warnings are accepted", "drain"),
+    Action("drain-leave", "escape,q", "leave", "back", "back, nothing is moved", "drain"),
+)
+"""Of the dialog that empties a node."""
 
 UNDO_ACTIONS: tuple[Action, ...] = (
     *_scrolling("undo"),
@@ -56,6 +82,7 @@ EDIT_ACTIONS: tuple[Action, ...] = (
 EARLIER_ACTIONS: tuple[Action, ...] = (
     Action("earlier-down", "j,down", "field", "job", "the next job", "earlier", 1),
     Action("earlier-up", "k,up", "field", "job", "the job before", "earlier", -1),
+    Action("earlier-go-on", "r", "go_on", "go on", "go on with it", "earlier"),
     Action("earlier-undo", "u", "undo", "undo", "take it back", "earlier"),
     Action("earlier-leave", "escape,q", "leave", "back", "back", "earlier"),
 )

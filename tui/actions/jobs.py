@@ -20,6 +20,16 @@ JOBS: tuple[Action, ...] = (
         rank=12,
     ),
     Action(
+        "drain",
+        "d",
+        "drain",
+        "drain...",
+        "empty a node: in the spotlight, or asked for",
+        "job",
+        applies=lambda s: len(s.nodes) > 1,
+        rank=42,
+    ),
+    Action(
         "step",
         "full_stop",
         "step",

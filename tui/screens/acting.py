@@ -6,13 +6,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from numamig.migrate.destination import Destination
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from tui.acts import Said
 from tui.choice import Target
 from tui.earlier import EarlierJob
-from tui.form import BATCHES, BUDGETS, beside, budget_text
+from tui.fields import BATCHES, BUDGETS, beside, budget_text
 from tui.jobwords import SLOW_S
-from tui.present import command_line, undo_command
+from tui.present import command_line, drain_command, resume_command, undo_command
+from tui.screens.drain import DrainDialog, Drained
 from tui.screens.earlier import EarlierDialog
 from tui.screens.edit import EditDialog, Edited
 from tui.screens.ledger import Account, LedgerDialog
@@ -30,22 +32,18 @@ class ActingScreen(LookingScreen):
     # New jobs
 
     def targets(self) -> tuple[Target, ...]:
-        """What a plan would be for: what is marked, the region under the cursor, or the process.
-
-        Of a process it is the class of pages that stands out on its map.
-        """
+        """What a plan would be for: marked processes, marked regions, the region under the cursor, or the process."""
         seen = self.processes.selected
         if self.active == "processes" and self.marks.processes:
             marked = [self.processes.seen(identity) for identity in sorted(self.marks.processes)]
             return tuple(Target(row) for row in marked if row is not None)
         if seen is None:
             return ()
-        only, ranges = self.page_map.only, self.page_map.marked_ranges
-        if self.regions.marked or ranges:
-            return (Target(seen, self.regions.marked, ranges, only),)
+        if self.regions.marked:
+            return (Target(seen, self.regions.marked),)
         if self.active == "regions" and self.regions.selected is not None:
-            return (Target(seen, (self.regions.selected,), only=only),)
-        return (Target(seen, only=only),)
+            return (Target(seen, (self.regions.selected,)),)
+        return (Target(seen),)
 
     def action_plan(self) -> None:
         seen, targets = self.bridge.looker.nodes, self.targets()
@@ -58,6 +56,21 @@ class ActingScreen(LookingScreen):
             for plan in plans:
                 command = command_line(plan.request, simulated=self.simulated)
                 self.bridge.bring(partial(self._add, partial(self.bridge.add, plan, run=run), command, run=run))
+
+    def action_drain(self) -> None:
+        seen = self.bridge.looker.nodes
+        if seen is not None:
+            self.app.push_screen(
+                DrainDialog(self.look, self.bridge, seen.topology.memory_nodes, self.spot), self._drained
+            )
+
+    def _drained(self, drained: Drained | None) -> None:
+        """The largest first, and each in its turn."""
+        if drained is not None:
+            node, plans = drained
+            command = drain_command(node, shared=any(plan.request.shared for plan in plans), simulated=self.simulated)
+            for plan in plans:
+                self.bridge.bring(partial(self._add, partial(self.bridge.add, plan, run=True), command, run=True))
 
     def action_undo(self) -> None:
         job = self.queue.undoable
@@ -79,8 +92,9 @@ class ActingScreen(LookingScreen):
         return self._now(number), self.bridge.ledger(number), self.narrator.told_of(number)
 
     def action_save(self) -> None:
-        dialog = SaveDialog(self.look, len(self.queue.jobs))
-        self.app.push_screen(dialog, self._named)
+        jobs = len(self.queue.jobs)
+        what = "what the 1 job here moved" if jobs == 1 else f"what the {jobs} jobs here moved"
+        self.app.push_screen(SaveDialog(self.look, what), self._named)
 
     def _named(self, name: str | None) -> None:
         if name is not None:
@@ -94,8 +108,15 @@ class ActingScreen(LookingScreen):
     def action_earlier(self) -> None:
         self.app.push_screen(EarlierDialog(self.look, self.bridge), self._earlier_chosen)
 
-    def _earlier_chosen(self, job: EarlierJob | None) -> None:
-        if job is not None:
+    def _earlier_chosen(self, chosen: tuple[EarlierJob, bool] | None) -> None:
+        if chosen is None:
+            return
+        job, goes_on = chosen
+        if goes_on:
+            command = resume_command(job.number, simulated=self.simulated)
+            add = partial(self.bridge.add_resume, job.number, run=False)
+            self.bridge.bring(partial(self._add, add, command, run=False))
+        else:
             dialog = UndoDialog(self.look, self.bridge, job.number, (job.name, job.pid))
             self.app.push_screen(dialog, partial(self._undone, job.number))
 
@@ -124,12 +145,12 @@ class ActingScreen(LookingScreen):
             self.bridge.steer(partial(self.bridge.set_pace, number, now.pace))
         if now.batch_pages != before.batch_pages:
             self.bridge.steer(partial(self.bridge.set_batch, number, now.batch_pages))
-        if now.target != before.target:
-            self.bridge.bring(partial(self._retarget, number, now.target))
+        if now.to != before.to:
+            self.bridge.bring(partial(self._retarget, number, now.to))
 
-    def _retarget(self, number: int, target: int) -> Said:
-        self.bridge.retarget(number, target)
-        return Said(f"the rest of job {number} goes to node {target}")
+    def _retarget(self, number: int, to: Destination) -> Said:
+        self.bridge.retarget(number, to)
+        return Said(f"the rest of job {number} goes {to.words}")
 
     def action_step(self) -> None:
         self._steer(self.bridge.step)

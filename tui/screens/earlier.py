@@ -18,8 +18,8 @@ from tui.screens.findinglines import key_line
 __all__ = ["EarlierDialog"]
 
 
-class EarlierDialog(Dialog[EarlierJob | None]):
-    """Answers which one is to be taken back."""
+class EarlierDialog(Dialog[tuple[EarlierJob, bool] | None]):
+    """Answers which one, and whether it goes on; else it is to be taken back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(EARLIER_ACTIONS)]
 
@@ -46,9 +46,18 @@ class EarlierDialog(Dialog[EarlierJob | None]):
     def action_undo(self) -> None:
         job = self._job
         if job is not None and job.can_be_undone:
-            self.dismiss(job)
+            self.dismiss((job, False))
         elif job is not None:
             self._note = f"job {job.number} moved no page that could go back"
+            self.draw()
+
+    def action_go_on(self) -> None:
+        """It comes into the queue, held: its place is there, and so are its keys."""
+        job = self._job
+        if job is not None and job.can_go_on:
+            self.dismiss((job, True))
+        elif job is not None:
+            self._note = f"there is nothing of job {job.number} to go on with"
             self.draw()
 
     def action_leave(self) -> None:
@@ -84,6 +93,7 @@ class EarlierDialog(Dialog[EarlierJob | None]):
         simulated = self.bridge.backend.capabilities.simulated
         lines.append([])
         if job.can_go_on:
+            keys.insert(0, ("r", "go on, held"))
             command = resume_command(job.number, simulated=simulated)
             lines.append([(" to go on with it: ", look.label), (command, look.plain)])
         if job.can_be_undone:

@@ -1,8 +1,9 @@
-"""What dialogs about plans have in common: findings in full, how long it will take, and the keys."""
+"""What dialogs about plans have in common: findings, how long it will take, and the keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from textwrap import wrap
 
 from numamig.errors import NumamigError
@@ -11,9 +12,34 @@ from numamig.model.finding import Finding, Severity
 from tui.look import Look, Spans, width_of
 from tui.present import duration_text
 
-__all__ = ["blocked_by", "errors_in", "finding_lines", "findings_of", "fitted", "key_line", "plans_in", "time_line"]
+__all__ = [
+    "Item",
+    "blocked_by",
+    "errors_in",
+    "finding_lines",
+    "findings_of",
+    "fitted",
+    "item_lines",
+    "items_of",
+    "key_line",
+    "plans_in",
+    "time_line",
+]
 
 Results = tuple[Plan | NumamigError, ...]
+_ORDER = (Severity.ERROR, Severity.WARNING, Severity.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something found that the cursor can be on."""
+
+    severity: Severity
+    check: str
+    reason: str
+    remedy: str = ""
+    details: tuple[str, ...] = ()
+    """Further sentences, told where there is room or somebody wants to know."""
 
 
 def plans_in(results: Results | None) -> tuple[Plan, ...]:
@@ -33,29 +59,60 @@ def findings_of(plans: Iterable[Plan]) -> list[Finding]:
     return [finding for plan in plans for finding in plan.findings]
 
 
+def items_of(results: Results | None) -> list[Item]:
+    """Every one once, the worst first; all that is well is one."""
+    found = [Item(Severity.ERROR, "", error.message, error.hint or "") for error in errors_in(results)]
+    fine: dict[str, list[str]] = {}
+    for finding in sorted(findings_of(plans_in(results)), key=lambda f: _ORDER.index(f.severity)):
+        if finding.severity is Severity.OK:
+            said = fine.setdefault(finding.check, [])
+            said += [part for part in (finding.reason, finding.remedy) if part and part not in said]
+        else:
+            item = Item(finding.severity, finding.check, finding.reason, finding.remedy)
+            found += [item] if item not in found else []
+    if fine:
+        sentences = tuple(sentence for said in fine.values() for sentence in said)
+        found.append(Item(Severity.OK, "", ", ".join(fine), details=sentences))
+    return found
+
+
 def finding_lines(look: Look, results: Results | None, width: int) -> list[Spans]:
-    """Every one once, the worst first, in full."""
+    """All of them, in full."""
     if results is None:
         return [[(" looking", look.label)]]
+    return [line for item in items_of(results) for line in item_lines(look, item, width)]
+
+
+def item_lines(
+    look: Look, item: Item, width: int, *, here: bool = False, fix: str = "", full: bool = True
+) -> list[Spans]:
+    """One of them.
+
+    :param here: the cursor is on it
+    :param fix: what enter does about it
+    :param full: with all that can be said
+    """
     glyphs = {Severity.OK: look.glyphs.ok, Severity.WARNING: look.glyphs.warning, Severity.ERROR: look.glyphs.error}
-    lines: list[Spans] = []
-    for error in errors_in(results):
-        lines += _finding(look, look.glyphs.error, error.message, error.hint or "", width, bold=True)
-    seen: set[tuple[str, str]] = set()
-    order = [Severity.ERROR, Severity.WARNING, Severity.OK]
-    for finding in sorted(findings_of(plans_in(results)), key=lambda f: order.index(f.severity)):
-        if (finding.check, finding.reason) not in seen:
-            seen.add((finding.check, finding.reason))
-            bold = finding.severity is not Severity.OK
-            lines += _finding(look, glyphs[finding.severity], finding.reason, finding.remedy, width, bold=bold)
+    glyph, fine = glyphs[item.severity], item.severity is Severity.OK
+    if fine and full:
+        lines: list[Spans] = []
+        for sentence in item.details:
+            lines += _wrapped(look, glyph, sentence, width, bold=False)
+    else:
+        lines = _wrapped(look, glyph, item.reason, width, bold=not fine)
+    if here and lines:
+        lines[0] = [(look.glyphs.focus, look.bold), (lines[0][0][0][1:], look.bold)]
+    if fix:
+        lines.append([("   enter", look.bold), (f" {fix}", look.bold if here else look.label)])
+    if full:
+        lines += [[(f"   {line}", look.label)] for line in wrap(look.shown(item.remedy), width - 4)]
     return lines
 
 
-def _finding(look: Look, glyph: str, reason: str, remedy: str, width: int, *, bold: bool) -> list[Spans]:
+def _wrapped(look: Look, glyph: str, sentence: str, width: int, *, bold: bool) -> list[Spans]:
     style = look.bold if bold else look.plain
-    first, *more = wrap(look.shown(reason), width - 4) or [""]
-    lines: list[Spans] = [[(f" {glyph} {first}", style)], *([(f"   {line}", style)] for line in more)]
-    return [*lines, *([(f"   {line}", look.label)] for line in wrap(look.shown(remedy), width - 4))]
+    first, *more = wrap(look.shown(sentence), width - 4) or [""]
+    return [[(f" {glyph} {first}", style)], *([(f"   {line}", style)] for line in more)]
 
 
 def fitted(
@@ -93,7 +150,7 @@ def time_line(look: Look, plans: Sequence[Plan]) -> Spans:
 def key_line(look: Look, width: int, keys: Iterable[tuple[str, str]], note: str) -> Spans:
     """Keys of the dialog, as many as fit whole."""
     if note:
-        return [(f" {note}", look.bold), ("  esc", look.bold), (" back", look.label)]
+        return [(look.fit(f" {note}", width - 10).rstrip(), look.bold), ("  esc", look.bold), (" back", look.label)]
     spans: Spans = []
     for key, label in keys:
         piece: Spans = [("  " if spans else " ", look.plain), (key, look.bold), (f" {label}", look.label)]

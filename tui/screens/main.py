@@ -11,7 +11,7 @@ from textual.widgets import Input
 from tui.action import bindings
 from tui.actions import ACTIONS
 from tui.screens.viewing import ViewingScreen
-from tui.widgets.filter import FILTER, FilterBar
+from tui.widgets.filter import FilterBar
 from tui.widgets.pane import Pane, Table
 from tui.widgets.processes import SORTS, ProcessTable
 from tui.widgets.regions import RegionTable
@@ -42,8 +42,6 @@ class MainScreen(ViewingScreen):
             if self.regions.selected is not None:
                 self.page_map.go_to(self.regions.selected.start)
             self.go_to_pane("map")
-        elif self.active == "map":
-            self.action_zoom(1)
 
     @on(Pane.Entered)
     def _entered(self) -> None:
@@ -51,15 +49,10 @@ class MainScreen(ViewingScreen):
 
     def action_go_out(self) -> None:
         pane = self.panes[self.active]
-        if self.filter_bar.display and self.filter_bar.purpose != FILTER:
-            self.cleared_for_map()
-            pane.focus()
-        elif isinstance(pane, ProcessTable | RegionTable) and (self.filter_bar.display or pane.filter):
+        if isinstance(pane, ProcessTable | RegionTable) and (self.filter_bar.display or pane.filter):
             self.filter_bar.value = ""
             pane.set_filter("")
             pane.focus()
-        elif self.active == "map" and self.back_out():
-            self.redraw_lists()
         elif self.spot is not None:
             self.action_spotlight(self.spot)
         else:
@@ -68,13 +61,12 @@ class MainScreen(ViewingScreen):
     # Lists
 
     def action_mark(self) -> None:
-        seen, region = self.processes.selected, self.regions.selected
+        seen = self.processes.selected
+        region = self.page_map.selected if self.active == "map" else self.regions.selected
         if seen is None:
             return
         if self.active == "processes":
             self.marks.toggle_process(seen.identity)
-        elif self.active == "map":
-            self.page_map.toggle_mark()
         elif region is not None:
             self.marks.toggle_region(seen.identity, region.start)
         pane = self.panes[self.active]
@@ -86,8 +78,6 @@ class MainScreen(ViewingScreen):
         seen = self.processes.selected
         if self.active == "processes":
             self.marks.toggle_all_processes(list(self.processes.keys))
-        elif self.active == "map":
-            self.page_map.toggle_meant()
         elif seen is not None:
             self.marks.toggle_all_regions(seen.identity, list(self.regions.keys))
         self.redraw_lists()
@@ -97,27 +87,21 @@ class MainScreen(ViewingScreen):
         if isinstance(pane, ProcessTable | RegionTable):
             self.filter_bar.open(pane.filter)
             self.look_again()
-        elif self.active == "map":
-            self.open_find()
 
     @on(Input.Changed, "#filter")
     def _filter_typed(self, event: Input.Changed) -> None:
         pane = self.panes[self.active]
-        if self.filter_bar.display and self.filter_bar.purpose != FILTER:
-            self.typed_for_map(event.value)
-        elif self.filter_bar.display and isinstance(pane, ProcessTable | RegionTable):
+        if self.filter_bar.display and isinstance(pane, ProcessTable | RegionTable):
             pane.set_filter(event.value)
             self._show_selected(self.bridge.now_s())
 
     @on(Input.Submitted, "#filter")
     def _filter_kept(self) -> None:
-        if self.filter_bar.purpose == FILTER or self.kept_for_map(self.filter_bar.value):
-            self.panes[self.active].focus()
+        self.panes[self.active].focus()
 
     @on(FilterBar.Closed)
     def _filter_closed(self) -> None:
         self.filter_bar.display = False
-        self.filter_line.show_fault("")
         self.look_again()
 
     def action_sort(self) -> None:

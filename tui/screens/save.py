@@ -1,4 +1,4 @@
-"""The dialog that saves what was done as a profile."""
+"""The dialog that saves what was done, or is planned, as a profile."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ class SaveDialog(Dialog[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "back", id="save-back", show=False)]
 
-    def __init__(self, look: Look, jobs: int) -> None:
+    def __init__(self, look: Look, what: str) -> None:
+        """
+        :param what: is saved, in words
+        """
         super().__init__(look, "save as a profile")
-        self._jobs = jobs
+        self._what = what
         self.name_field = Input(f"numamig-{time.strftime('%Y-%m-%d-%H%M')}.yaml", id="save-name", compact=True)
 
     def compose(self) -> ComposeResult:
@@ -35,11 +38,10 @@ class SaveDialog(Dialog[str]):
 
     def on_mount(self) -> None:
         look = self.look
-        jobs = "what the 1 job here moved" if self._jobs == 1 else f"what the {self._jobs} jobs here moved"
         self.box.show(
             [
                 [],
-                [(f" {jobs}, written down so that numamig replay FILE does it again", look.plain)],
+                [(f" {self._what}, written down so that numamig replay FILE does it again", look.plain)],
                 [],
                 [(" enter", look.bold), (" save   ", look.label), ("esc", look.bold), (" back", look.label)],
             ]

@@ -66,7 +66,7 @@ def test_what_was_sent_elsewhere_goes_there_when_it_is_gone_on_with_and_what_mov
     queue, number = queue_with_job(backend)
     queue.step(number)
     queue.step(number)
-    queue.retarget(number, 2)
+    queue.retarget(number, Node(2))
     queue.step(number)
     recorder = die(queue, number)
     entry = recorder.journal.job(number)
@@ -82,7 +82,7 @@ def test_busy_pages_of_the_old_target_have_another_turn_at_the_new_one_when_it_i
     (backing,) = add_process(backend, [0] * 1000, flags=dict.fromkeys(range(50, 60), Flag.PINNED))
     queue, number = queue_with_job(backend)
     queue.step(number)
-    queue.retarget(number, 2)
+    queue.retarget(number, Node(2))
     recorder = die(queue, number)
     assert recorder.journal.job(number).planned == 1000
     backing.flags[:] = 0
@@ -98,7 +98,7 @@ def test_size_budget_and_rate_are_what_it_is_gone_on_with() -> None:
     queue.set_batch(number, 64)
     queue.set_budget(number, 5_000_000)
     queue.set_rate(number, 200 << 20)
-    queue.retarget(number, 2)  # asks for nothing but another node
+    queue.retarget(number, Node(2))  # asks for nothing but another node
     recorder = die(queue, number)
     plan, record = plan_to_go_on(backend, recorder, recorder.journal.job(number))
     record.unlock()
@@ -113,7 +113,7 @@ def test_without_a_journal_nothing_is_changed() -> None:
     queue.step(number)
     with full_disk(queue.recorder):
         for ask in (
-            lambda: queue.retarget(number, 2),
+            lambda: queue.retarget(number, Node(2)),
             lambda: queue.set_batch(number, 64),
             lambda: queue.set_rate(number, 1 << 20),
             lambda: queue.run(number),
@@ -139,7 +139,7 @@ def test_every_act_is_in_the_journal_and_told() -> None:
     queue.set_budget(number, 5_000_000)
     queue.prioritise(number, 5)
     queue.shift(number, -1)
-    queue.retarget(number, 2)
+    queue.retarget(number, Node(2))
     queue.run(number)
     queue.step(queue.claim() or 0)  # whoever steps what runs does not ask for anything
     queue.hold(number)

@@ -85,7 +85,7 @@ def test_what_had_no_turn_yet_goes_to_another_node() -> None:
     number = add(queue, backend)
     queue.step(number)
     queue.step(number)
-    queue.retarget(number, 2)
+    queue.retarget(number, Node(2))
     queue.run(number)
     run_all(queue)
     assert backing.node.tolist() == [1] * 200 + [2] * 800
@@ -93,7 +93,7 @@ def test_what_had_no_turn_yet_goes_to_another_node() -> None:
     assert job.moved == {(0, 1): 200, (0, 2): 800}
     assert job.outcomes.total == job.chosen == 1000
     with pytest.raises(UsageError, match="node 7 does not exist"):
-        queue.retarget(number, 7)
+        queue.retarget(number, Node(7))
 
 
 def test_what_is_cancelled_is_taken_back_by_a_job_of_its_own() -> None:
