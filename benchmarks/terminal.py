@@ -31,6 +31,10 @@ _SEQUENCE = re.compile(
 )
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;:<=>?]*[ -/]*|[\]P_X^][^\x07\x1b]*\x1b?|[ -/]*)?\Z")
 _GROUND = re.compile(r"\x1b\[[0-9;:]*?(?<=[\[;:])(48;(?:2;\d+;\d+;\d+|5;\d+)|4[0-7]|10[0-7])(?=[;m])")
+_LINE_ENDS = re.compile(r"([\r\n])")
+_MAYBE_WIDE = "\u1100"
+_BEGUN = b"\x1b[?2026h"
+_WHOLE = b"\x1b[?2026l"
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _READ = 1 << 16
 _NOT_INHERITED = ("NO_COLOR", "ESCDELAY", "TMUX", "COLUMNS", "LINES", "PYTHONDONTWRITEBYTECODE")
@@ -96,20 +100,24 @@ class Screen:
         return None
 
     def _put(self, text: str) -> None:
-        for character in text:
-            if character == "\n":
+        for part in _LINE_ENDS.split(text):
+            if part == "\n":
                 self._y = min(self.rows - 1, self._y + 1)
-            elif character == "\r":
+            elif part == "\r":
                 self._x = 0
-            elif character >= " ":
-                self.painted = True
-                width = 1 if character < "\u1100" else cell_len(character)
-                if self._x + width <= self.columns:
-                    text_row, style_row = self._text[self._y], self._styles[self._y]
-                    text_row[self._x], style_row[self._x] = character, self._style
-                    for second in range(self._x + 1, self._x + width):
-                        text_row[second], style_row[second] = "", self._style
-                    self._x += width
+            elif part and max(part) < _MAYBE_WIDE:
+                self._draw(list(part))
+            else:
+                for character in part:
+                    self._draw([character, *[""] * (cell_len(character) - 1)])
+
+    def _draw(self, cells: list[str]) -> None:
+        cells = cells[: self.columns - self._x]
+        end = self._x + len(cells)
+        self._text[self._y][self._x : end] = cells
+        self._styles[self._y][self._x : end] = [self._style] * len(cells)
+        self._x = end
+        self.painted = True
 
     def _obey(self, parameters: str, between: str, final: str, sequence: str) -> str:
         if final == "m" and not parameters.startswith((">", "?")):
@@ -141,6 +149,7 @@ class Terminal:
     ) -> None:
         self.screen = Screen(columns, rows)
         self.written_bytes = 0
+        self._unparsed = bytearray()
         self.beside: Sequence[Terminal] = ()
         """Others, read while this one is waited for: a program whose output nobody takes comes to a stop."""
         size = struct.pack("HHHH", rows, columns, 0, 0)
@@ -217,14 +226,21 @@ class Terminal:
     def fileno(self) -> int:
         return self._tty
 
-    def _take(self) -> float:
+    def _take(self) -> float | None:
+        """Read what there is; when that was, if all that was read could be taken in."""
         try:
             written = os.read(self._tty, _READ)
         except OSError as error:
             raise Timeout("the program has ended; the screen:\n" + "\n".join(self.screen.lines())) from error
         read_s = time.perf_counter()
         self.written_bytes += len(written)
-        answers = self.screen.feed(self._decode(written))
+        self._unparsed += written
+        # In the middle of an update there is nothing to see: the rest is to be read as soon as it comes.
+        begun = not self.screen.whole or _BEGUN in self._unparsed
+        if begun and _WHOLE not in self._unparsed[-len(written) - len(_WHOLE) :]:
+            return None
+        answers = self.screen.feed(self._decode(bytes(self._unparsed)))
+        self._unparsed.clear()
         if answers:
             os.write(self._tty, answers.encode())
         return read_s

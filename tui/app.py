@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.command import Provider
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 
 from numamig.backends.base import Backend
 from tui.bridge import Bridge
+from tui.driver import KeyDriver
 from tui.look import Look
 from tui.palette import Commands
 from tui.rehearsing import TwinOf
@@ -65,6 +68,11 @@ class NumamigApp(ThemedApp):
         self._notice = notice
         if theme is not None and self.look.theme != theme:
             self._notice = f"this terminal has too few colours for the {theme} theme"
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's choice for another kind of terminal stays."""
+        chosen = super().get_driver_class()
+        return KeyDriver if chosen is LinuxDriver else chosen
 
     def on_mount(self) -> None:
         self.bridge.start()
@@ -119,6 +127,7 @@ def run_console(
     )
     # What is there by now stays: looking through all of it for garbage took 80 ms with 1,000 processes, time and again.
     gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
     # A thread that waits for the interpreter while others compute gets it after so long, and painting waits many times.
     sys.setswitchinterval(_SWITCH_S)
     return app.run() or 0

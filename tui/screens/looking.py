@@ -142,7 +142,7 @@ class LookingScreen(Screen[None]):
         self.active = name
         self._arrange()
         self.set_focus(self.panes[name])
-        self.look_again()
+        self.show_chosen()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """By mouse, say. The event may be late: what counts is where the focus is now."""
@@ -150,7 +150,7 @@ class LookingScreen(Screen[None]):
         if name in self.panes and name != self.active:
             self.active = name
             self._arrange()
-            self.look_again()
+            self.show_chosen()
 
     # Looking
 
@@ -170,7 +170,6 @@ class LookingScreen(Screen[None]):
             self.marks.forget({row.identity for row in looker.census.rows})
             still = bool(self.processes.filter or self.marks.processes or self.filter_bar.display)
             self.processes.show(looker.census, now_s, still=still)
-        self._show_selected(now_s)
         self._show_workings()
         steps = bridge.steps(jobs)
         self.queue.show(jobs, bridge.problems, steps)
@@ -182,6 +181,14 @@ class LookingScreen(Screen[None]):
             self.notify(self.look.shown(wrong), severity="error", markup=False, timeout=10)
         for said in bridge.said():
             self.say(said)
+        self.show_chosen()
+        if self._mode == "tiny":
+            self.too_small.show(self._too_small(job))
+
+    def show_chosen(self) -> None:
+        """What follows from the key just pressed; whatever else has happened is seen at the next look."""
+        self._show_selected(self.bridge.now_s())
+        self.tabs.show(self.active, self.tabs.counts)
         selected = self.processes.selected
         looking = (
             f"numamig{' --backend simulator' if self.simulated else ''} map {selected.process.pid}" if selected else ""
@@ -189,8 +196,6 @@ class LookingScreen(Screen[None]):
         self.act.show(self.narrator.command or looking, self.narrator.note)
         self.hints.show(self.situation())
         self.hints.display = not self.filter_bar.display
-        if self._mode == "tiny":
-            self.too_small.show(self._too_small(job))
 
     def _too_small(self, job: JobSnapshot | None) -> str:
         times, dot = self.look.glyphs.times, f" {self.look.glyphs.dot} "

@@ -29,7 +29,7 @@ class MainScreen(ViewingScreen):
     def action_cursor(self, way: str) -> None:
         self.processes.touched(self.bridge.now_s())
         self.panes[self.active].move_cursor(way)
-        self.look_again()
+        self.show_chosen()
 
     def action_pane(self, way: int) -> None:
         names = list(self.panes)
@@ -86,7 +86,7 @@ class MainScreen(ViewingScreen):
         pane = self.panes[self.active]
         if isinstance(pane, ProcessTable | RegionTable):
             self.filter_bar.open(pane.filter)
-            self.look_again()
+            self.show_chosen()
 
     @on(Input.Changed, "#filter")
     def _filter_typed(self, event: Input.Changed) -> None:
@@ -102,7 +102,7 @@ class MainScreen(ViewingScreen):
     @on(FilterBar.Closed)
     def _filter_closed(self) -> None:
         self.filter_bar.display = False
-        self.look_again()
+        self.show_chosen()
 
     def action_sort(self) -> None:
         orders = list(SORTS)

@@ -12,16 +12,16 @@ class MappingScreen(ActingScreen):
 
     def action_zoom(self, way: int) -> None:
         self.page_map.zoom(way)
-        self.look_again()
+        self.show_chosen()
 
     def action_fit(self) -> None:
         self.page_map.fit()
-        self.look_again()
+        self.show_chosen()
 
     def action_lens(self, way: int) -> None:
         self.page_map.look_through(self.page_map.lens.after(way))
         self.bridge.watch_lens(self.page_map.lens)
-        self.look_again()
+        self.show_chosen()
 
     def action_spotlight(self, node: int) -> None:
         self.spot = None if self.spot == node else node
@@ -33,4 +33,4 @@ class MappingScreen(ActingScreen):
     def redraw_lists(self) -> None:
         self.processes.refresh()
         self.regions.refresh()
-        self.look_again()
+        self.show_chosen()

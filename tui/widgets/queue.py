@@ -30,6 +30,8 @@ class QueuePane(Table[int]):
         self.problems: dict[int, str] = {}
         self.steps = Steps()
         self._flush = flush_pages(kernel)
+        self._made: tuple[JobSnapshot, Steps, tuple[int, str], list[Spans]] | None = None
+        """The latest lines of detail, and what they are about."""
         self._state: object = None
         """What the drawing depends on; nothing is drawn anew while it stays."""
 
@@ -118,10 +120,20 @@ class QueuePane(Table[int]):
         return self.row(self.keys[at], width) if at < len(self.keys) else []
 
     def _detail(self, width: int) -> list[Spans]:
-        """What became of its pages, how long its calls took, and what else there is to say."""
-        job = self._detailed
+        """What became of its pages, how long its calls took, and what else there is to say.
+
+        Every line is asked how many these are: they are made once for a picture.
+        """
+        job, of = self._detailed, (width, self.look.theme)
         if job is None:
             return []
+        if self._made is not None and self._made[0] is job and self._made[1] is self.steps and self._made[2] == of:
+            return self._made[3]
+        lines = self._make_detail(job, width)
+        self._made = (job, self.steps, of, lines)
+        return lines
+
+    def _make_detail(self, job: JobSnapshot, width: int) -> list[Spans]:
         look, label = self.look, f"{job.number} pages"
         budget_ns = self.steps.pace(job).budget_ns
         lines = [outcome_line(look, job, label, width), *spark_lines(look, job, 2, width, self._flush, budget_ns)]
