@@ -62,8 +62,8 @@ _WORDS: Final = {
     _HUGE: "huge",
     _FILE: "file",
 }
-RARE: Final = (_PINNED, _BUSY)
-"""Marks of single pages: one of them is worth a letter wherever it is."""
+RARE: Final = _BUSY
+"""The last of the marks of single pages: one of them is worth a letter wherever it is."""
 _MOSTLY: Final = 0.5
 """Share of a bucket's pages from which it is called shared, huge, or of a file."""
 HEAT_STEPS: Final = 5

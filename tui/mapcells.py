@@ -93,7 +93,7 @@ def named(cells: NDArray[np.int64], column: int, *, every_mark: bool) -> NDArray
     if not every_mark and mark.any():
         first = np.ones(len(cells), np.bool_)
         np.not_equal(mark[1:], mark[:-1], out=first[1:])
-        left_out = ~np.isin(mark, RARE) & (with_digit | ~(first | (nth == 4)))
+        left_out = (mark > RARE) & (with_digit | ~(first | (nth == 4)))
         cells = np.where(left_out, cells & ~(0xFF << _MARK), cells)
     return np.where(with_digit, cells | NAMED, cells)
 

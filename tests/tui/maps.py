@@ -17,7 +17,7 @@ from tui.look import Look, Spans
 from tui.mapcells import cell_codes
 from tui.maplayout import lay_out_rows
 from tui.terminal import Colours, Terminal
-from tui.widgets.mapdraw import map_row, row_cells, row_label, row_share
+from tui.widgets.mapdraw import map_row, row_of
 from tui.widgets.mapview import Drawn, MapView, lens_cells
 
 __all__ = [
@@ -131,9 +131,7 @@ def heat_of(page_map: PageMap, heat: list[float]) -> BucketHeat:
 
 def row(look: Look, picture: MapView, number: int = 0, width: int = 200) -> Spans:
     """As the page map draws it."""
-    stretches = picture.layout.row(number)
-    cells = row_cells(look, picture, stretches)
-    return map_row(look, picture, row_label(picture, number), cells, row_share(picture, stretches, width))
+    return map_row(look, picture, row_of(look, picture, number, width))
 
 
 def text(look: Look, picture: MapView, number: int = 0) -> str:

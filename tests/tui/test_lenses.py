@@ -157,3 +157,22 @@ async def test_pages_flash_as_they_move_and_not_where_motion_is_off(monkeypatch:
                 await pilot.pause(0.02)
                 seen()
         assert any(flashed) is motion
+
+
+async def test_only_rows_that_look_different_are_drawn_again() -> None:
+    app = NumamigApp(world().backend, speed=1000.0)
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: line_with(app, "exact"))
+        await press(pilot, "tab", "tab")
+        page_map = main(app).page_map
+
+        def strips() -> list[object]:
+            return [page_map.render_line(y) for y in range(1, 13)]
+
+        await until(pilot, lambda: row_of(app, "heap").startswith("◆"))
+        before = strips()
+        await press(pilot, "j")
+        await until(pilot, lambda: row_of(app, "+1M").startswith("◆") and row_of(app, "heap").startswith("0"))
+        assert [a is b for a, b in zip(before, strips(), strict=True)] == [False, False, *[True] * 10]
+        app.bridge.step(app.bridge.add(plan_request(app.bridge.backend, Request(100, Node(2))), run=False))
+        await until(pilot, lambda: row_of(app, "heap").startswith("2"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ from tui.maplayout import Stretch
 from tui.present import kind_label, remote_text, short_size
 from tui.widgets.mapview import FLASH_S, LABEL, SHARE, MapView
 
-__all__ = ["Brush", "brush_for", "map_row", "minimap", "row_cells", "row_label", "row_share"]
+__all__ = ["Brush", "Row", "brush_for", "map_row", "minimap", "row_of"]
 
 
 _NOWHERE = -2
@@ -102,7 +103,7 @@ class Brush:
             step = heat_of(code)
             return look.warm(step, first, named=with_digit) if step else (look.glyphs.unread, look.dim)
         if mark:
-            return look.marked(LETTERS[mark], first, home=first in self._home, strong=mark in RARE, spot=spot)
+            return look.marked(LETTERS[mark], first, home=first in self._home, strong=mark <= RARE, spot=spot)
         if lens is Lens.STAY:
             return look.aside(first, named=with_digit)
         if kind == PURE:
@@ -148,18 +149,32 @@ def _stretch(look: Look, view: MapView, stretch: Stretch) -> NDArray[np.int64]:
     return cells
 
 
-def map_row(look: Look, view: MapView, label: str, cells: NDArray[np.int64], share: str) -> Spans:
-    """A row with its label; and the share of its pages that are not at home.
+class Row(NamedTuple):
+    """All that the look of a row depends on: equal rows look alike."""
 
-    :param label: ``row_label``
-    :param cells: ``row_cells``
-    :param share: ``row_share``
-    """
+    label: str
+    share: str
+    """Of its pages, how many are not at home; "" for none."""
+    cells: bytes
+    brush: Brush
+    width: int
+
+
+def row_of(look: Look, view: MapView, number: int, width: int) -> Row:
+    """A row of the map."""
+    stretches = view.layout.row(number)
+    cells = row_cells(look, view, stretches).tobytes()
     brush = brush_for(look, view.lens, view.tint, view.spot)
-    spans = [(look.fit(label, LABEL - 1, right=True) + " ", look.label), *brush.paint(cells)]
-    if share:
+    return Row(row_label(view, number), row_share(view, stretches, width), cells, brush, width)
+
+
+def map_row(look: Look, view: MapView, row: Row) -> Spans:
+    """A row with its label, and its share where there is room."""
+    cells = np.frombuffer(row.cells, np.int64)
+    spans = [(look.fit(row.label, LABEL - 1, right=True) + " ", look.label), *row.brush.paint(cells)]
+    if row.share:
         spans.append((" " * (view.layout.cells - len(cells)), look.plain))
-        spans.append((f"{share:>{SHARE}}", look.label))
+        spans.append((f"{row.share:>{SHARE}}", look.label))
     return spans
 
 

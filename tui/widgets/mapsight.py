@@ -31,14 +31,15 @@ class MapSight:
         self._overview_seen: MapSeen | None = None
         self._flags: FlagsSeen | None = None
         self._heat: HeatSeen | None = None
+        self.data = LensData()
+        """What the present lens has."""
 
     def forget(self) -> None:
         """Another process; the lens stays."""
         self.seen = self.drawn = self.overview = self._overview_seen = self._flags = self._heat = None
+        self.data = LensData()
 
-    @property
-    def data(self) -> LensData:
-        """What the present lens has."""
+    def _data_now(self) -> LensData:
         flags, heat = self._flags, self._heat
         if self.lens is Lens.HEAT:
             if heat is None:
@@ -52,6 +53,7 @@ class MapSight:
     def look_through(self, lens: Lens, regions: tuple[Region, ...]) -> None:
         """Another lens."""
         self.lens = lens
+        self.data = self._data_now()
         self._see_again(regions)
 
     def take(self, seen: MapSeen, regions: tuple[Region, ...], now_s: float) -> Changed:
@@ -93,6 +95,7 @@ class MapSight:
     def take_lens(self, flags: FlagsSeen | None, heat: HeatSeen | None, regions: tuple[Region, ...]) -> Changed:
         """What was looked at besides."""
         self._flags, self._heat = flags, heat
+        self.data = self._data_now()
         return self._see_again(regions)
 
     def flashing(self, now_s: float) -> Changed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 from textual import events
 from textual.geometry import Region as Area
@@ -48,8 +50,12 @@ class PageMap(Pane):
         self._standing = Standing.HERE
         self._problem = ""
         self._sight = MapSight()
-        self._strips: dict[int, tuple[object, Strip]] = {}
-        """Line → what its row depends on, and how it was drawn."""
+        self._strips: dict[int, tuple[mapdraw.Row, Strip]] = {}
+        """Line → its row, and how that was drawn."""
+        self._frame: tuple[int, ...] = ()
+        """What decides which lines are rows of the map, when all was drawn last."""
+        self._view_now: MapView | None = None
+        """The present picture, until something changes: whatever does so refreshes."""
         self._next = (0, 0)
         """Addresses of the next batch of a job."""
         self._age_s = 0.0
@@ -230,23 +236,40 @@ class PageMap(Pane):
             right = (mapwords.exactness(look, drawn) if drawn is not None else "", look.label)
         return self.both_ends(left, [right], width)
 
+    def refresh(self, *regions: Area, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """Asked to draw all of it anew, only the rows that look different are: what is drawn is what costs."""
+        self._view_now = None
+        if not regions and repaint and not (layout or recompose):
+            regions = self._different()
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def _different(self) -> tuple[Area, ...]:
+        """Lines that are not as they were drawn, those around the map included; none where that may be all."""
+        view, (width, height) = self._picture(), self.size
+        first = 1 + (0 if self.window.fits else 1)
+        shown = 0 if view is None else min(view.rows, view.layout.rows - view.top)
+        frame = (width, height, first, shown, self.look.revision)
+        if view is None or frame != self._frame:
+            self._frame = frame
+            return ()
+        changed = [
+            Area(0, first + nth, width, 1)
+            for nth in range(shown)
+            if self._strips.get(first + nth, (None,))[0] != mapdraw.row_of(self.look, view, view.top + nth, width)
+        ]
+        return (Area(0, 0, width, first), *changed, Area(0, height - _FOOT, width, _FOOT))
+
     def render_line(self, y: int) -> Strip:
-        """A row of the map that depends on nothing new is the strip that it was: that costs next to nothing."""
+        """A row of the map that depends on nothing new is the strip that it was."""
         view, width = self._picture(), self.size.width
-        row = y - 1 - (0 if self.window.fits else 1)
-        if view is None or not 0 <= row < min(view.rows, view.layout.rows - view.top):
+        nth = y - 1 - (0 if self.window.fits else 1)
+        if view is None or not 0 <= nth < min(view.rows, view.layout.rows - view.top):
             return super().render_line(y)
-        row += view.top
-        stretches = view.layout.row(row)
-        cells = mapdraw.row_cells(self.look, view, stretches)
-        share = mapdraw.row_share(view, stretches, width)
-        brush = mapdraw.brush_for(self.look, view.lens, view.tint, view.spot)
-        label = mapdraw.row_label(view, row)
-        key = (width, label, share, cells.tobytes(), brush)
+        row = mapdraw.row_of(self.look, view, view.top + nth, width)
         known = self._strips.get(y)
-        if known is None or known[0] != key:
-            strip = self.look.strip(mapdraw.map_row(self.look, view, label, cells, share), width)
-            known = self._strips[y] = (key, strip)
+        if known is None or known[0] != row:
+            strip = self.look.strip(mapdraw.map_row(self.look, view, row), width)
+            known = self._strips[y] = (row, strip)
         return known[1]
 
     def body(self, y: int, width: int) -> Spans:
@@ -260,6 +283,11 @@ class PageMap(Pane):
         return []
 
     def _picture(self) -> MapView | None:
+        if self._view_now is None:
+            self._view_now = self._make_picture()
+        return self._view_now
+
+    def _make_picture(self) -> MapView | None:
         window, sight = self.window, self._sight
         if window.layout is None:
             return None
