@@ -23,6 +23,7 @@ from numamig.migrate.plan import Plan
 from numamig.migrate.queue import JobQueue
 from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobSnapshot, JobState
+from numamig.migrate.stayed import StayedSeen
 from numamig.model.events import Event
 from numamig.observe.pagemap import Grid
 from tui.acts import Act, Acts, Said
@@ -222,6 +223,10 @@ class Bridge:
     def ledger(self, number: int) -> list[LedgerRow]:
         """What became of a job's pages, by region, source and target."""
         return self._queue.ledger(number)
+
+    def stayed(self, identity: Identity) -> StayedSeen | None:
+        """What the jobs here left behind of a process."""
+        return self._queue.stayed(identity)
 
     def steps(self, jobs: Iterable[JobSnapshot]) -> Steps:
         """How it stands with the steps in progress."""

@@ -92,6 +92,7 @@ class Job:
         self._paused = False
         """Held since its last step: what was looked at before the first is looked at again."""
         self._call_ns: deque[int] = deque(maxlen=_TREND)
+        self._batch_rates: deque[float] = deque(maxlen=_TREND)
 
     @property
     def plan(self) -> Plan:
@@ -119,6 +120,7 @@ class Job:
             cursor=self._chooser.place.cursor,
             batch_pages=self.pacer.batch_pages,
             call_ns=tuple(self._call_ns.copy()),
+            batch_rates=tuple(self._batch_rates.copy()),
             call_since_ns=self.call_since_ns,
             budget_note=self.pacer.budget_note,
         )
@@ -225,6 +227,8 @@ class Job:
                     gap,
                 )
             )
+        if result is not None and (took_ns := now - began_ns + self._waited_ns) > 0:
+            self._batch_rates.append(result.outcomes[Outcome.MOVED] * 1e9 / took_ns)
         self._busy_ns += now - began_ns
         self._ended_ns, self._waited_ns = now, 0
         if result is not None and result.stop is not None:

@@ -54,6 +54,8 @@ class JobSnapshot:
     batch_pages: int
     call_ns: tuple[int, ...]
     """Durations of the latest calls, oldest first."""
+    batch_rates: tuple[float, ...] = ()
+    """Base pages that each of the latest batches moved per second, the gap before it counted; oldest first."""
     call_since_ns: int | None = None
     """When the call began that the kernel has not answered yet, by the backend's clock; None between calls."""
     budget_note: str = ""

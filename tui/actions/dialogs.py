@@ -89,8 +89,10 @@ EARLIER_ACTIONS: tuple[Action, ...] = (
 """Of the dialog with jobs of an earlier run."""
 
 LEDGER_ACTIONS: tuple[Action, ...] = (
-    Action("ledger-down", "j,down", "scroll", "scroll", "down", "ledger", 1),
-    Action("ledger-up", "k,up", "scroll", "scroll", "up", "ledger", -1),
+    Action("ledger-down", "j,down", "part", "row", "the next row, then further down", "ledger", 1),
+    Action("ledger-up", "k,up", "part", "row", "the row before", "ledger", -1),
+    Action("ledger-map", "enter", "map", "on the map", "go to these pages on the map", "ledger"),
+    Action("ledger-again", "m", "again", "again", "plan again what stayed, with what would help", "ledger"),
     Action("ledger-page-down", "ctrl+d,pagedown", "scroll", "scroll", "page down", "ledger", 10),
     Action("ledger-page-up", "ctrl+u,pageup", "scroll", "scroll", "page up", "ledger", -10),
     Action("ledger-leave", "escape,q,L", "leave", "back", "back", "ledger"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.action import MAP, PROCESSES, REGIONS, Action, always
+from tui.action import MAP, PROCESSES, QUEUE, REGIONS, Action, always
 from tui.actions.when import in_panes
 
 __all__ = ["MOVING"]
@@ -29,9 +29,9 @@ MOVING: tuple[Action, ...] = (
         "enter",
         "go_in",
         "in",
-        "into the regions of a process, the map of a region",
+        "into a process, a region; the ledger of a job",
         "move",
-        applies=lambda s: s.pane in (PROCESSES, REGIONS) and s.process,
+        applies=lambda s: s.ledger is not None if s.pane == QUEUE else s.pane in (PROCESSES, REGIONS) and s.process,
         rank=60,
     ),
     Action(

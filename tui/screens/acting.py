@@ -9,6 +9,7 @@ from pathlib import Path
 from numamig.migrate.destination import Destination
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from tui.acts import Said
+from tui.again import first_address, form_again, target_again
 from tui.choice import Target
 from tui.earlier import EarlierJob
 from tui.fields import BATCHES, BUDGETS, beside, budget_text
@@ -17,17 +18,22 @@ from tui.present import command_line, drain_command, resume_command, undo_comman
 from tui.screens.drain import DrainDialog, Drained
 from tui.screens.earlier import EarlierDialog
 from tui.screens.edit import EditDialog, Edited
-from tui.screens.ledger import Account, LedgerDialog
+from tui.screens.ledger import Account, Chosen, LedgerDialog
+from tui.screens.ledgerlines import Part
 from tui.screens.looking import LookingScreen
 from tui.screens.plan import Accepted, PlanDialog
 from tui.screens.save import SaveDialog
 from tui.screens.undo import UndoDialog
+from tui.snapshots import Identity
 
 __all__ = ["ActingScreen"]
 
 
 class ActingScreen(LookingScreen):
     """Nothing here waits: neither for the machine, nor for the journal."""
+
+    _sought: tuple[Identity, int] | None = None
+    """A process, and the address that its map is to show."""
 
     # New jobs
 
@@ -86,7 +92,44 @@ class ActingScreen(LookingScreen):
     def action_ledger(self) -> None:
         job = self.queue.latest
         if job is not None:
-            self.app.push_screen(LedgerDialog(self.look, job.number, partial(self._account, job.number)))
+            dialog = LedgerDialog(self.look, job.number, partial(self._account, job.number))
+            self.app.push_screen(dialog, partial(self._ledger_chosen, job.number))
+
+    def _ledger_chosen(self, number: int, chosen: Chosen | None) -> None:
+        if chosen is None:
+            return
+        job = self._now(number)
+        stayed = self.bridge.stayed(job.plan.process.identity)
+        if isinstance(chosen, Part):
+            address = first_address(job, stayed, chosen)
+            if address is not None:
+                self.show_address(job.plan.process.identity, address)
+            return
+        row, seen = self.processes.seen(job.plan.process.identity), self.bridge.looker.nodes
+        if row is None or seen is None:
+            self.say(Said(f"{job.plan.process.name} {job.plan.process.pid} is not there any more", is_error=True))
+            return
+        target = target_again(job, stayed, chosen, row)
+        form = form_again(job, target, chosen, seen.topology)
+        title = f"again: what stayed of job {number}"
+        dialog = PlanDialog(self.look, self.bridge, (target,), seen.topology, title=title, form=form)
+        self.app.push_screen(dialog, self._planned)
+
+    def show_address(self, identity: Identity, address: int) -> None:
+        """The cursor of the map on it, as soon as the map is that of the process."""
+        if identity not in self.processes.keys:
+            self.say(Said("its process is not among those that are shown", is_error=True))
+            return
+        self.processes.go_to(identity)
+        self._sought = (identity, address)
+        self.go_to_pane("map")
+
+    def look_again(self) -> None:
+        super().look_again()
+        regions, ready = self.bridge.looker.regions, self.page_map.window.layout is not None
+        if self._sought is not None and ready and regions is not None and regions.identity == self._sought[0]:
+            address, self._sought = self._sought[1], None
+            self.page_map.go_to(address)
 
     def _account(self, number: int) -> Account:
         return self._now(number), self.bridge.ledger(number), self.narrator.told_of(number)

@@ -42,6 +42,8 @@ class MainScreen(ViewingScreen):
             if self.regions.selected is not None:
                 self.page_map.go_to(self.regions.selected.start)
             self.go_to_pane("map")
+        elif self.active == "queue" and self.queue.latest is not None:
+            self.action_ledger()
 
     @on(Pane.Entered)
     def _entered(self) -> None:

@@ -10,7 +10,7 @@ from tui.look import Look, Spans, width_of
 from tui.present import duration_text, outcome_texts, size_text, sources_of
 from tui.ramps import OUTCOME_GLYPHS, apportion, spark_rows
 
-__all__ = ["job_line", "outcome_line", "scale_of", "spark_lines", "way_of"]
+__all__ = ["job_line", "outcome_line", "rate_line", "scale_of", "spark_lines", "way_of"]
 
 _LEFT = 99
 _LEAST_BAR = 4
@@ -135,7 +135,8 @@ def spark_lines(
     if not job.call_ns:
         words = [f"no call yet, batch {format_count(job.batch_pages)}", *_stall(job, flush)]
         return [[(" " * 9 + ", ".join(words), look.label)]]
-    top = scale_of(job)
+    # Where there is a budget, the edge between two lines is that budget, and what is over it stands above.
+    top = 2 * budget_ns if rows == 2 and budget_ns else scale_of(job)
     notes = _notes(job, flush, budget_ns)
     if rows == 1:
         notes = ["  ".join(notes)]
@@ -150,11 +151,26 @@ def spark_lines(
     return lines
 
 
+def rate_line(look: Look, job: JobSnapshot, width: int) -> Spans:
+    """How much each of the latest batches moved per second, under how long its call took."""
+    page = job.plan.page_size
+    top = max(job.batch_rates, default=0.0)
+    if not top:
+        return []
+    note = f"now {format_rate(job.batch_rates[-1] * page)}, mean {format_rate(job.pages_per_second * page)}"
+    room = max(8, width - 11 - len(note))
+    (line,) = spark_rows(job.batch_rates[-room:], 1, top, look.glyphs)
+    label = format_rate(top * page)
+    return [(f"{label:>8} ", look.label), (look.fit(line, room), look.plain), (f"  {note}", look.label)]
+
+
 def _notes(job: JobSnapshot, flush: int, budget_ns: int | None) -> list[str]:
     """Two: about calls, and about batches."""
     of_budget = f" of {duration_text(budget_ns)}" if budget_ns else ""
     batch = [f"batch {format_count(job.batch_pages)}", *_stall(job, flush)]
-    return [f"p95 {duration_text(call_p95_ns(job))}{of_budget}", ", ".join(batch)]
+    over = sum(call > budget_ns for call in job.call_ns) if budget_ns else 0
+    beyond = f", {over} of {len(job.call_ns)} over it" if over else ""
+    return [f"p95 {duration_text(call_p95_ns(job))}{of_budget}{beyond}", ", ".join(batch)]
 
 
 def _stall(job: JobSnapshot, flush: int) -> list[str]:

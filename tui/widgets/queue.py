@@ -11,7 +11,7 @@ from tui.jobwords import HANGS, SLOW_S, flush_pages, job_notes, state_words
 from tui.look import Look, Spans, width_of
 from tui.present import duration_text, retry_text
 from tui.snapshots import Steps
-from tui.widgets.jobdraw import job_line, outcome_line, spark_lines
+from tui.widgets.jobdraw import job_line, outcome_line, rate_line, spark_lines
 from tui.widgets.pane import Lines, Table
 
 __all__ = ["JobStrip", "QueuePane"]
@@ -137,6 +137,7 @@ class QueuePane(Table[int]):
         look, label = self.look, f"{job.number} pages"
         budget_ns = self.steps.pace(job).budget_ns
         lines = [outcome_line(look, job, label, width), *spark_lines(look, job, 2, width, self._flush, budget_ns)]
+        lines += [rates] if (rates := rate_line(look, job, width)) else []
         return [*lines, *_note_lines(look, job_notes(job, self.problems.get(job.number, ""), self.steps), width)]
 
     def row(self, key: int, width: int) -> Spans:
