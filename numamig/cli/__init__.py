@@ -38,6 +38,7 @@ _COMMANDS = {
     "rehearse": "What a profile would come to: run on a simulated twin.",
     "schema": "JSON Schema of profiles and scenarios, for editors.",
     "doctor": "What this kernel and these rights allow.",
+    "demo": "A guided tour: a migration, shown in two minutes.",
     "lab": "A virtual NUMA machine with a real kernel, and the console on it.",
     "completion": "The script that completes words for your shell.",
 }
@@ -45,7 +46,7 @@ _PURPOSES = {
     "Look": ("nodes", "ps", "show", "map"),
     "Move": ("move", "drain", "jobs", "undo", "resume", "watch"),
     "Profiles": ("replay", "plan", "rehearse", "record", "schema"),
-    "This machine and others": ("doctor", "lab", "completion"),
+    "This machine and others": ("doctor", "demo", "lab", "completion"),
 }
 """What commands are for, in the order in which help lists them."""
 

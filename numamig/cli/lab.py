@@ -46,6 +46,7 @@ __all__ = ["command"]
 @click.option("--kvm", is_flag=True, help="Hardware virtualisation instead of emulation.")
 @click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop the machine after that long.")
 @click.option("-t", "--tty", "on_terminal", is_flag=True, help="Lend this terminal to COMMAND.")
+@click.option("--tour", is_flag=True, help="The guided tour of the console: numamig demo.")
 @click.option("--no-demo", is_flag=True, help="No process in the console but those that are there anyway.")
 @click.argument("argv", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
 def command(
@@ -59,6 +60,7 @@ def command(
     kvm: bool,
     timeout: float | None,
     on_terminal: bool,
+    tour: bool,
     no_demo: bool,
     argv: tuple[str, ...],
 ) -> int:
@@ -70,6 +72,7 @@ def command(
       numamig lab --kernel 6.12 --node 1GiB/2 --node 1GiB/2 --node 2GiB
       numamig lab -- numactl --hardware
       numamig lab -t -- bash
+      numamig lab --tour
 
     Pages really move there, and nothing here is touched: files of this machine are seen, not written. In the console
     a process has its memory on the wrong node, to be moved. Ctrl-] twice ends the machine.
@@ -78,6 +81,8 @@ def command(
     machine = lay_out(count, memory, cpus, unlike, distances, kvm=kvm, kernel_arguments=append)
     if os.environ.get("NUMAMIG_LAB"):
         raise UsageError("this is a virtual machine of the laboratory already", hint="numamig opens the console here")
+    if tour and argv:
+        raise UsageError("--tour is a command itself", hint="leave out the other")
     demand_series(kernel)
     lends = on_terminal or not argv
     if lends and not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -97,12 +102,12 @@ def command(
         compile_ours()
         _say("ctrl-] twice ends the machine, and so does leaving the console")
     size = os.get_terminal_size(sys.stdout.fileno())
-    shown = None if argv or no_demo else machine
+    shown = None if argv or no_demo or tour else machine  # the tour starts its own
     if shown is not None and wrong_node(shown) is None:
         _say("there is one node only, and so no wrong one: nothing is set up to be moved")
     try:
         return run(
-            terminal_command(argv or console_command(), size.lines, size.columns, shown),
+            terminal_command(argv or console_command(tour=tour), size.lines, size.columns, shown),
             image,
             machine,
             timeout_seconds=timeout,

@@ -22,10 +22,18 @@ _MOST_MIB = 128
 """… but no more: to touch memory takes its time in emulation."""
 
 
-def console_command() -> list[str]:
-    """The console, on the machine that it finds itself on."""
+def console_command(*, tour: bool = False) -> list[str]:
+    """The console, on the machine that it finds itself on; or the guided tour of it."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    return [sys.executable, "-m", "numamig", "--backend", "linux", *([] if utf8 else ["--ascii"])]
+    return [
+        sys.executable,
+        "-m",
+        "numamig",
+        *(["demo"] if tour else []),
+        "--backend",
+        "linux",
+        *([] if utf8 else ["--ascii"]),
+    ]
 
 
 def terminal_command(command: Sequence[str], rows: int, columns: int, machine: Machine | None = None) -> list[str]:
