@@ -26,6 +26,8 @@ __all__ = ["command"]
 _SCENARIO = "demo"
 _PROFILE = "numamig-demo"
 _IN_LAB = "NUMAMIG_LAB"
+_PATIENCE_S, _PATIENCE_IN_LAB_S = 40.0, 300.0
+"""For what the tour waits for; in emulation everything takes longer."""
 
 
 @numamig_command("demo")
@@ -72,14 +74,24 @@ def command(
         raise UsageError("--json goes with --list or --check", hint="the tour itself is for people")
     if not checks:
         _demand_terminal()
+    patience_s = _PATIENCE_IN_LAB_S if os.environ.get(_IN_LAB) else _PATIENCE_S
     with _machine(shared, real=real) as (backend, shown):
         pid, count = (None, None) if shown is None else (shown.pid, shown.accesses_per_s)
         if checks:
             with tempfile.TemporaryDirectory(prefix="numamig-demo-") as folder:
-                told = check_tour(backend, Path(folder) / "demo.yaml", pid=pid, count=count)
+                told = check_tour(backend, Path(folder) / "demo.yaml", pid=pid, count=count, patience_s=patience_s)
             return _judge(*told, as_json=as_json)
         file = _free_name()
-        code = run_tour(backend, file, pid=pid, count=count, pace=pace, by_hand=by_hand, ascii=ascii_only)
+        code = run_tour(
+            backend,
+            file,
+            pid=pid,
+            count=count,
+            pace=pace,
+            by_hand=by_hand,
+            patience_s=patience_s,
+            ascii=ascii_only,
+        )
     if file.exists():
         narrate(f"numamig: numamig replay {file} does it again" + (" to a demo-db that runs" if real else ""))
     return code

@@ -80,13 +80,15 @@ class ShownProcess:
             text=True,
         )
         self.pid = self._child.pid
+        self._ear: threading.Thread | None = None
         said = "" if self._child.stdout is None else self._child.stdout.readline()
         if said != "ready\n":
             rest = "" if self._child.stdout is None else self._child.stdout.read()
             self._end()
             why = " ".join((said + rest).split())[-200:]
             raise RefusedError(f"the process to be shown did not start: {why}", hint="--backend simulator needs none")
-        threading.Thread(target=self._hear, name="numamig-shown", daemon=True).start()
+        self._ear = threading.Thread(target=self._hear, name="numamig-shown", daemon=True)
+        self._ear.start()
 
     def __enter__(self) -> ShownProcess:
         return self
@@ -112,3 +114,7 @@ class ShownProcess:
     def _end(self) -> None:
         self._child.kill()
         self._child.wait()
+        if self._ear is not None:
+            self._ear.join()
+        if self._child.stdout is not None:
+            self._child.stdout.close()

@@ -133,6 +133,8 @@ def test_every_field_is_in_the_manual(numamig: Numamig, printed: Callable[..., s
     documents_of(manual, locked, "drain", "numamig drain")
     (numamig.folder / "some.yaml").write_text(SOME)
     documents_of(manual, printed("replay", "some.yaml"), "replay", "numamig replay")
+    documents_of(manual, printed("demo", "--list"), "demo", "numamig demo")
+    documents_of(manual, printed("demo", "--check"), "demo", "numamig demo/1")
     left_over = kept.stopped_after(2)
     documents_of(manual, printed("--machine", str(kept.file), "resume", str(left_over)), "resume", *JOB)
     of_real_machines = ("nodes[].performance.", "nodes[].huge_pools[].")

@@ -24,10 +24,13 @@ _NOT_INHERITED = ("COLORTERM", "NO_COLOR", "TMUX", "TERM", "COLUMNS", "LINES")
 class Terminal:
     """A tmux server of its own with one window."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], *, only_ascii: bool, size: tuple[int, int]) -> None:
+    def __init__(
+        self, folder: Path, environment: dict[str, str], *, only_ascii: bool, size: tuple[int, int], launch: str = ""
+    ) -> None:
+        """:param launch: the program; none: the console on the simulator"""
         self._socket = str(folder / f"tmux-{uuid.uuid4().hex[:8]}")
         script = folder / "launch.py"
-        script.write_text(_LAUNCH.format(ascii=only_ascii))
+        script.write_text(launch or _LAUNCH.format(ascii=only_ascii))
         inherited = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
         self._environment = {**inherited, "PYTHONPATH": str(_ROOT), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
         settings = " ".join(f"{key}={value}" for key, value in environment.items())

@@ -13,7 +13,7 @@ from numamig.backends.base import Backend
 from tui.app import NumamigApp
 from tui.screens.main import MainScreen
 from tui.tour.bar import CAPTION_LINES, CaptionBar, Shown, State
-from tui.tour.guide import Guide
+from tui.tour.guide import PATIENCE_S, Guide
 from tui.tour.scene import Scene
 from tui.tour.story import story
 
@@ -45,6 +45,7 @@ class TourApp(NumamigApp):
         count: Callable[[], float | None] | None = None,
         pace: float = 1.0,
         by_hand: bool = False,
+        patience_s: float = PATIENCE_S,
         leaves: bool = False,
         ascii: bool = False,  # noqa: A002 - called like the option
         speed: float | None = 1.0,
@@ -52,7 +53,9 @@ class TourApp(NumamigApp):
         super().__init__(backend, ascii=ascii, speed=speed)
         self.scene = Scene(self, self.bridge, file, pid, count)
         chapters = story(file, real=pid is not None)
-        self.guide = Guide(self.scene, chapters, self._press, self._caption, pace=pace, by_hand=by_hand)
+        self.guide = Guide(
+            self.scene, chapters, self._press, self._caption, pace=pace, by_hand=by_hand, patience_s=patience_s
+        )
         self._leaves = leaves
         self._own: set[int] = set()
         """Keys that the tour has pressed, and the console has not seen yet."""

@@ -13,13 +13,12 @@ from tui.tour.chapter import Beat, Chapter, Condition
 from tui.tour.conditions import no_dialog
 from tui.tour.scene import Scene
 
-__all__ = ["END", "Guide"]
+__all__ = ["END", "PATIENCE_S", "Guide"]
 
 END = "All keys are yours now, and nothing was faked: ? explains them, q leaves."
-_PATIENCE_S = 40.0
-"""For what is waited for; where it does not come that is said, and the tour goes on."""
-_NEEDS_S = 3.0
-_AGAIN_S = 4.0
+PATIENCE_S = 40.0
+_NEEDS, _AGAIN = 1 / 12, 1 / 10
+"""Of the patience: for what a chapter needs, and before a key is pressed again."""
 _NOTE_S = 3.0
 _TICK_S, _HURRIED_TICK_S = 0.05, 0.03
 _MOST_KEYS = 40
@@ -36,6 +35,7 @@ class Guide:
     :param show: what the caption bar is to say
     :param pace: 2 is twice as fast; infinity leaves nothing to be read
     :param by_hand: wait for the operator after each chapter
+    :param patience_s: where something does not come within it, that is said, and the tour goes on
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Guide:
         *,
         pace: float = 1.0,
         by_hand: bool = False,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.state = State.TOURING
         self.missed: list[str] = []
@@ -59,6 +60,7 @@ class Guide:
         self._show = show
         self._pace = pace
         self._by_hand = by_hand
+        self._patience_s = patience_s
         self._shown = Shown(of=len(chapters))
         self._caption = ""
         self._on = False
@@ -131,8 +133,8 @@ class Guide:
         if chapter.done is not None and chapter.done.holds(self._scene):
             return
         await self._settle(chapter)
-        if not await self._wait(lambda: chapter.needs.holds(self._scene), _NEEDS_S):
-            await self._miss(chapter, chapter.needs, _NEEDS_S)
+        if not await self._wait(lambda: chapter.needs.holds(self._scene), self._patience_s * _NEEDS):
+            await self._miss(chapter, chapter.needs, self._patience_s * _NEEDS)
             return
         if chapter.measures:
             self._scene.note_speed()
@@ -150,14 +152,14 @@ class Guide:
         if keys:
             await self._strike(keys, beat.says.format_map(facts), beat.typing_s)
         self._caption = beat.caption  # what it speaks of is there now, or comes
-        first_s = _AGAIN_S if beat.again else _PATIENCE_S
+        first_s = self._patience_s * (_AGAIN if beat.again else 1)
         there = await self._wait(lambda: beat.until.holds(self._scene), first_s)
         if not there and beat.again:
             if isinstance(self._scene.screen, Asking):
                 await self._strike(keys, beat.says.format_map(facts), beat.typing_s)
-            there = await self._wait(lambda: beat.until.holds(self._scene), _PATIENCE_S)
+            there = await self._wait(lambda: beat.until.holds(self._scene), self._patience_s)
         if not there:
-            await self._miss(chapter, beat.until, _PATIENCE_S)
+            await self._miss(chapter, beat.until, self._patience_s)
         await self._rest(beat.hold_s)
         self._tell(keys="", says="")
 
@@ -169,7 +171,7 @@ class Guide:
             main, identity = self._scene.main, self._scene.identity
             if self._scene.in_dialog:
                 await self._strike(("escape",), "back", 0.5)
-                await self._wait(lambda: no_dialog.holds(self._scene), _NEEDS_S)
+                await self._wait(lambda: no_dialog.holds(self._scene), self._patience_s * _NEEDS)
                 continue
             astray = identity is not None and main.processes.cursor not in (identity, None)
             astray = astray and bool(self.reached)  # the first chapter finds it

@@ -11,6 +11,7 @@ from pathlib import Path
 from numamig.backends.base import Backend
 from tui.terminal import demand_terminal
 from tui.tour.app import TourApp
+from tui.tour.guide import PATIENCE_S
 from tui.tour.story import story
 
 __all__ = ["check_tour", "list_chapters", "run_tour"]
@@ -26,6 +27,7 @@ def run_tour(
     count: Callable[[], float | None] | None = None,
     pace: float = 1.0,
     by_hand: bool = False,
+    patience_s: float = PATIENCE_S,
     ascii: bool = False,  # noqa: A002 - called like the option
 ) -> int:
     """Run the tour, and then the console, until the operator leaves; the exit code.
@@ -33,15 +35,20 @@ def run_tour(
     :raises UsageError: there is no terminal here that a console could be drawn on.
     """
     demand_terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
-    app = TourApp(backend, file, pid=pid, count=count, pace=pace, by_hand=by_hand, ascii=ascii)
+    app = TourApp(backend, file, pid=pid, count=count, pace=pace, by_hand=by_hand, patience_s=patience_s, ascii=ascii)
     return app.run() or 0
 
 
 def check_tour(
-    backend: Backend, file: Path, *, pid: int | None = None, count: Callable[[], float | None] | None = None
+    backend: Backend,
+    file: Path,
+    *,
+    pid: int | None = None,
+    count: Callable[[], float | None] | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> tuple[list[str], list[str]]:
     """All of the tour without a terminal, as fast as it goes: the chapters that were told, and what did not come."""
-    app = TourApp(backend, file, pid=pid, count=count, pace=math.inf, leaves=True, speed=None)
+    app = TourApp(backend, file, pid=pid, count=count, pace=math.inf, patience_s=patience_s, leaves=True, speed=None)
     app.run(headless=True, size=_CHECK_SIZE)
     return app.guide.reached, app.guide.missed
 
