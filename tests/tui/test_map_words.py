@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from numamig.migrate.left import LeftPages
+from numamig.migrate.stayed import StayedSeen
 from numamig.model.pageflags import PageFlag
 from tests.tui.maps import BASE, PAGE, ascii_look, colourful, mono, view
 from tui.lenses import Lens, LensData
@@ -68,7 +71,7 @@ LEGENDS = {
     (Lens.HOME, colourful): " 0  1  home 2  ░▒ mixed  · none  p pinned b busy s shared",
     (Lens.NODE, mono): " 0░ 1╱ 2▒  · none ",
     (Lens.KIND, mono): " 0░ 1  2▒  · none  p pinned b busy s shared h huge",
-    (Lens.STAY, mono): " 0░ 1╱ 2▒  · none  p pinned b busy s shared  would stay",
+    (Lens.STAY, mono): " 0░ 1╱ 2▒  · none  p pinned b busy s shared would stay",
     (Lens.HEAT, mono): " touched in ·· no ░░ <1/4 ▒▒ <1/2 ▓▓ <3/4 ██ most samples ~ not known ",
     (Lens.HEAT, ascii_look): " touched in .. no -- <1/4 ++ <1/2 ** <3/4 ## most samples ~ not known ",
 }
@@ -100,3 +103,14 @@ def test_what_cannot_be_told_is_said_with_what_would_help() -> None:
     assert line(below) == " told when they are done"
     above, below = foot(mono(), heat, 80)
     assert line(above).startswith("◆ 7f0000000000") and line(below).endswith("when they are done")
+
+
+def test_what_jobs_met_with_is_told_from_what_would_stay() -> None:
+    start = np.array([BASE], np.uint64)
+    left = LeftPages.of(
+        start, start + np.uint64(PAGE), np.array([2], np.int8), np.zeros(1, np.int16), np.ones(1, np.int32)
+    )
+    bare = view("0001", lens=Lens.STAY, flags=MARKED)
+    data = replace(bare.data, stayed=StayedSeen((7, 9), (left, left)))
+    picture = view("0001", lens=Lens.STAY, data=data)
+    assert line(legend(mono(), picture)) == " 0░ 1╱ 2▒  · none  B busy left by job 7,9  b s would stay"

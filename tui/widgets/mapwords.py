@@ -148,28 +148,26 @@ def _mixed_legend(look: Look, view: MapView) -> Spans:
 
 
 def _mark_legend(look: Look, view: MapView) -> Spans:
-    """Letters that are in the picture; those of the lens for kinds and stays also where there are none."""
+    """The letters that are in the picture: what jobs met with first, then what is known by looking."""
     if view.drawn is None:
         return []
-    there = {mark_of(code) for code in np.unique(view.drawn.cells).tolist()} - {0}
+    there = sorted({mark_of(code) for code in np.unique(view.drawn.cells).tolist()} - {0})
+    met = [mark for mark in there if outcome_of(mark) is not None]
+    known = [mark for mark in there if mark not in met]
     spans: Spans = []
-    would = False
-    for mark in sorted(there):
-        tried = outcome_of(mark) is not None
-        would |= not tried
+    for mark in (*met, *(() if met else known)):
         spans += [(f" {LETTERS[mark]}", look.bold), (f" {mark_words(mark)}", look.label)]
-    if would and view.data.flags is not None and not view.data.flags.whole.all():
+    if met and view.data.stayed is not None:
+        spans.append((f" left by job {','.join(map(str, view.data.stayed.jobs[-3:]))}", look.label))
+        if known:  # their letters are those of all lenses
+            spans.append((f"  {' '.join(LETTERS[mark] for mark in known)}", look.bold))
+    elif known and view.data.flags is not None and not view.data.flags.whole.all():
         spans.append((" (of some pages)", look.label))
-    if view.lens is Lens.STAY:
-        jobs = view.data.stayed.jobs if view.data.stayed is not None else ()
-        if jobs:
-            spans.append((f"  left by job {', '.join(map(str, jobs[-3:]))}", look.label))
-        if would:
-            spans.append(("  (small: would stay)" if jobs else "  would stay", look.label))
-        elif not there and not view.data.missing:
-            spans.append((" nothing is known to stay", look.label))
-    elif view.lens is Lens.KIND and not there and not view.data.missing:
-        spans.append((" plain memory of its own", look.label))
+    if view.lens is Lens.STAY and known:
+        spans.append((" would stay", look.label))
+    elif not there and not view.data.missing and view.lens in (Lens.STAY, Lens.KIND):
+        nothing = "nothing is known to stay" if view.lens is Lens.STAY else "plain memory of its own"
+        spans.append((f" {nothing}", look.label))
     return spans
 
 
