@@ -48,6 +48,12 @@ class Situation:
     """``esc`` leads somewhere."""
     fits: bool = True
     """The page map is at the zoom at which all of it fits."""
+    ranging: bool = False
+    """A range is open on the page map."""
+    only: bool = False
+    """A class of pages stands out on the page map."""
+    front: bool = False
+    """A job is at work on the process that is selected."""
 
 
 def always(_: Situation) -> bool:
@@ -96,6 +102,7 @@ _SYMBOLS = {
     "right_curly_bracket": "}",
     "greater_than_sign": ">",
     "less_than_sign": "<",
+    "number_sign": "#",
     "escape": "esc",
 }
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from numamig.migrate.ranges import joined
+from numamig.migrate.ranges import joined, overlap
 from numamig.migrate.request import Mapped
 from numamig.model.nodeset import format_nodeset
 from numamig.model.pages import UNKNOWN_NODE
 from numamig.model.process import Region, RegionKind
 from numamig.model.topology import Topology
+from tui.addresses import Addresses, covers, ranges_of, size_of, without
 from tui.present import size_text
 from tui.snapshots import Identity, ProcessSeen
 
-__all__ = ["Addresses", "Marks", "Only", "Target", "preset_node", "ranges_of"]
-
-Addresses = tuple[tuple[int, int], ...]
-"""Ranges [start, end), ascending, that neither overlap nor touch."""
+__all__ = ["Marks", "Only", "Target", "amount", "preset_node"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +59,23 @@ class Target:
 
     @property
     def within(self) -> Addresses | None:
-        return tuple(joined(ranges_of(self.regions), self.ranges)) if self.regions or self.ranges else None
+        return _all(self.regions, self.ranges) if self.regions or self.ranges else None
 
     @property
     def words(self) -> str:
         """``2 ranges of 24.0M, on node 0, anon``."""
-        parts = [f"{n} {what}{'s' * (n > 1)}" for n, what in self._counts if n]
-        size = sum(end - start for start, end in self.within or ())
-        where = f"{' + '.join(parts)} of {size_text(size)}" if self.ranges else parts[0] if parts else "all regions"
-        return ", ".join((where, *self.only.words))
-
-    @property
-    def _counts(self) -> tuple[tuple[int, str], ...]:
-        return (len(self.regions), "region"), (len(self.ranges), "range")
+        return ", ".join((amount(self.regions, self.ranges, of=" of ") or "all regions", *self.only.words))
 
 
-def ranges_of(regions: Iterable[Region]) -> Addresses:
-    """Their addresses, joined where they touch."""
-    return tuple(joined((region.start, region.end) for region in regions))
+def amount(regions: Sequence[Region], ranges: Addresses, *, of: str = " ") -> str:
+    """``2 ranges 24.0M``; "" of nothing."""
+    counts = (len(regions), "region"), (len(ranges), "range")
+    parts = [f"{count} {what}{'s' * (count > 1)}" for count, what in counts if count]
+    return f"{' + '.join(parts)}{of}{size_text(size_of(_all(regions, ranges)))}" if parts else ""
+
+
+def _all(regions: Iterable[Region], ranges: Addresses) -> Addresses:
+    return tuple(joined(ranges_of(regions), ranges))
 
 
 def preset_node(seen: ProcessSeen, topology: Topology, sources: Sequence[int] = ()) -> int | None:
@@ -99,20 +96,67 @@ def preset_node(seen: ProcessSeen, topology: Topology, sources: Sequence[int] = 
 
 @dataclass(slots=True)
 class Marks:
-    """Marked processes and regions. Mutable: the main screen owns it, widgets read it."""
+    """Marked processes, regions and addresses. Mutable: the main screen owns it, widgets read it."""
 
     processes: set[Identity] = field(default_factory=set)
     regions: dict[Identity, set[int]] = field(default_factory=dict)
-    """Start addresses, by process."""
+    """Start addresses, by process: a marked region is marked however it grows."""
+    ranges: dict[Identity, Addresses] = field(default_factory=dict)
+    """By process: what is marked besides its regions."""
+    only: dict[Identity, Only] = field(default_factory=dict)
+    """The class of pages that is looked for, by process: of what is marked, only these are meant."""
 
     def of(self, identity: Identity | None) -> set[int]:
         return self.regions.get(identity, set()) if identity is not None else set()
+
+    def ranges_in(self, identity: Identity | None) -> Addresses:
+        return self.ranges.get(identity, ()) if identity is not None else ()
+
+    def only_of(self, identity: Identity | None) -> Only:
+        return self.only.get(identity, Only()) if identity is not None else Only()
+
+    def addresses(self, identity: Identity | None, regions: Iterable[Region]) -> Addresses:
+        """All that is marked of a process.
+
+        :param regions: that it has
+        """
+        marked = self.of(identity)
+        return _all((region for region in regions if region.start in marked), self.ranges_in(identity))
 
     def toggle_process(self, identity: Identity) -> None:
         self.processes ^= {identity}
 
     def toggle_region(self, identity: Identity, start: int) -> None:
         self.regions[identity] = self.of(identity) ^ {start}
+
+    def mark(self, identity: Identity, part: Addresses) -> None:
+        self.ranges[identity] = tuple(joined(self.ranges_in(identity), part))
+
+    def toggle(self, identity: Identity, part: Addresses, regions: Sequence[Region]) -> None:
+        """Mark some addresses, or take them out where all of them are marked."""
+        if not covers(self.addresses(identity, regions), part):
+            self.mark(identity, part)
+            return
+        marked = [region for region in regions if region.start in self.of(identity)]
+        cut = {region.start for region in marked if overlap(ranges_of([region]), part)}
+        self.mark(identity, ranges_of(region for region in regions if region.start in cut))
+        self.regions[identity] = self.of(identity) - cut
+        self.ranges[identity] = without(self.ranges_in(identity), part)
+
+    def clear_ranges(self, identity: Identity | None) -> bool:
+        """Of this process only its regions stay marked; whether there was more."""
+        return identity is not None and bool(self.ranges.pop(identity, None))
+
+    def keep_only(self, identity: Identity, only: Only) -> None:
+        """This class of pages stands out, and is meant; ``Only()`` for none."""
+        if only == Only():
+            self.only.pop(identity, None)
+        else:
+            self.only[identity] = only
+
+    def clear_only(self, identity: Identity | None) -> bool:
+        """Every page is meant again; whether that is new."""
+        return identity is not None and self.only.pop(identity, None) is not None
 
     def toggle_all_processes(self, shown: Sequence[Identity]) -> None:
         self.processes = self.processes - set(shown) if set(shown) <= self.processes else self.processes | set(shown)
@@ -125,3 +169,5 @@ class Marks:
         """Marks of processes that are not there any more go too."""
         self.processes &= here
         self.regions = {identity: starts for identity, starts in self.regions.items() if identity in here and starts}
+        self.ranges = {identity: ranges for identity, ranges in self.ranges.items() if identity in here and ranges}
+        self.only = {identity: only for identity, only in self.only.items() if identity in here}

@@ -28,6 +28,27 @@ class MapWindow:
         self._room = 1
         self._zoom: int | None = None
         """Bytes of a bucket, where it is not the fitting size."""
+        self._begun: tuple[int, int] | None = None
+        """The bucket where a range was begun: its first address, and the one behind it."""
+
+    @property
+    def range(self) -> tuple[int, int] | None:
+        """The range that is open: from where it was begun to the bucket under the cursor."""
+        if self._begun is None or self.cursor is None or self.layout is None:
+            return None
+        return min(self._begun[0], self.cursor), max(self._begun[1], self.cursor + self.layout.bucket_bytes)
+
+    @property
+    def under_cursor(self) -> tuple[int, int] | None:
+        """The bucket under the cursor."""
+        if self.cursor is None or self.layout is None:
+            return None
+        return self.cursor, self.cursor + self.layout.bucket_bytes
+
+    @property
+    def zoomed(self) -> bool:
+        """It is at another zoom than the one at which everything fits."""
+        return self._zoom is not None
 
     @property
     def fits(self) -> bool:
@@ -44,6 +65,11 @@ class MapWindow:
         """Of all regions that are drawn."""
         return sum(region.size_bytes for region in self.regions if region.kind is not RegionKind.SPECIAL)
 
+    @property
+    def ends(self) -> tuple[bool, bool]:
+        """Whether the first bucket of all is in view, and the last."""
+        return self.top == 0, self.layout is None or self.top + self.rows >= self.layout.rows
+
     def grid(self) -> Grid | None:
         """The buckets in view."""
         return self.layout.grid(self.top, self.rows) if self.layout is not None else None
@@ -55,6 +81,15 @@ class MapWindow:
     def forget(self) -> None:
         """Another process."""
         self.regions, self.layout, self._zoom, self.cursor, self.top = (), None, None, None, 0
+        self._begun = None
+
+    def begin_range(self) -> None:
+        """At the cursor."""
+        self._begun = self.under_cursor
+
+    def end_range(self) -> None:
+        """Marked, or given up."""
+        self._begun = None
 
     def set_regions(self, regions: tuple[Region, ...]) -> bool:
         """The scale stays: it changes by key only, or with the size of the pane."""
@@ -80,6 +115,41 @@ class MapWindow:
         """All of the process in view."""
         self._zoom = None
         return self._lay_out(rescale=True)
+
+    def out(self) -> bool:
+        """Four times farther, at most to where all of the process is in view."""
+        layout = self.layout
+        fitting = fitting_bucket(self.regions, self._cells, self._room, self.page_size)
+        if layout is None or not self.zoomed or layout.bucket_bytes * _ZOOM >= fitting:
+            return self.fit()
+        return self.zoom(-1)
+
+    def scroll(self, rows: int) -> bool:
+        """Other rows; the cursor comes along where it would be left behind."""
+        layout = self.layout
+        if layout is None or self.cursor is None:
+            return False
+        before, (row, column) = self.top, layout.place(self.cursor) or (0, 0)
+        self.top = max(0, min(self.top + rows, layout.rows - self.rows))
+        self.cursor = layout.nearest(max(self.top, min(row, self.top + self.rows - 1)), column)
+        return self.top != before
+
+    def zoom_at(self, row: int, column: int, way: int) -> bool:
+        """The same as ``zoom``, at a cell, by its row in view."""
+        moved = self.go_to_cell(row, column)
+        return self.zoom(way) or moved
+
+    def follow(self, address: int, way: int = 1) -> bool:
+        """The cursor on the bucket at, or before, an address; where it leaves the view, with rows ahead of it."""
+        layout = self.layout
+        if layout is None:
+            return False
+        before = self.top
+        self._put(layout.step(address, 0))
+        if self.top != before:
+            behind = self.rows // 4 if way > 0 else self.rows - 1 - self.rows // 4
+            self.top = max(0, min(self._cursor_row() - behind, layout.rows - self.rows))
+        return self.top != before
 
     def move(self, way: str) -> bool:
         """The cursor ``up down left right first last page_up page_down``."""

@@ -19,7 +19,7 @@ HEAP = Region(0x100000, 0x200000, RegionKind.HEAP, "rw-p")
 def test_a_target_says_what_it_is() -> None:
     ranges = ((0x300000, 0x340000), (0x400000, 0x500000))
     assert Target(PROCESS).words == "all regions"
-    assert Target(PROCESS, (HEAP,)).words == "1 region"
+    assert Target(PROCESS, (HEAP,)).words == "1 region of 1.0M"
     assert Target(PROCESS, ranges=ranges).words == "2 ranges of 1.2M"
     assert Target(PROCESS, (HEAP,), ranges[:1]).words == "1 region + 1 range of 1.2M"
     only = Only((0, 2), frozenset({RegionKind.ANON}), huge=True, mapped=Mapped.PRIVATE, paths=("*pg*",))

@@ -42,7 +42,7 @@ async def test_every_default_key_fires(monkeypatch: pytest.MonkeyPatch) -> None:
             fired.append((method, arguments))
 
         monkeypatch.setattr(MainScreen, f"action_{method}", record)
-    made = world(nodes=10)
+    made = world(nodes=11)
     app = NumamigApp(made.backend, speed=1000.0)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = main(app)
@@ -134,7 +134,7 @@ async def test_help_lists_every_action_and_scrolls() -> None:
         await press(pilot, "question_mark")
         await until(pilot, lambda: isinstance(app.screen, Help) and line_with(app, "more"))
         seen = set(screen_lines(app))
-        for _ in range(60):
+        for _ in range(100):
             await press(pilot, "j")
             seen |= set(screen_lines(app))
         text = "\n".join(seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.action import PROCESSES, QUEUE, REGIONS, Action
+from tui.action import MAP, PROCESSES, QUEUE, REGIONS, Action
 from tui.actions.when import in_panes
 
 __all__ = ["LISTS"]
@@ -14,7 +14,7 @@ LISTS: tuple[Action, ...] = (
         "space",
         "mark",
         "mark",
-        "mark the process, or the region",
+        "mark process, region or cell; again: not marked",
         "lists",
         applies=lambda s: s.mark and s.pane != QUEUE,
         rank=10,
@@ -26,7 +26,7 @@ LISTS: tuple[Action, ...] = (
         "all",
         "mark all that are shown, or none",
         "lists",
-        applies=lambda s: s.mark and s.pane in (PROCESSES, REGIONS),
+        applies=lambda s: s.mark and (s.pane in (PROCESSES, REGIONS) or (s.pane == MAP and s.only)),
         rank=70,
     ),
     Action(
@@ -34,9 +34,10 @@ LISTS: tuple[Action, ...] = (
         "slash",
         "filter",
         "filter",
-        "show only what matches: name, pid, user, kind, path",
+        "show what matches; in the map: address, class",
         "lists",
-        applies=in_panes(PROCESSES, REGIONS),
+        applies=in_panes(PROCESSES, REGIONS, MAP),
+        say=lambda s: "find" if s.pane == MAP else "filter",
         rank=50,
         types_ahead=True,
     ),

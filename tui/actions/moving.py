@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.action import MAP, PROCESSES, QUEUE, REGIONS, Action, always
+from tui.action import MAP, QUEUE, Action, always
 from tui.actions.when import in_panes
 
 __all__ = ["MOVING"]
@@ -29,9 +29,9 @@ MOVING: tuple[Action, ...] = (
         "enter",
         "go_in",
         "in",
-        "into a process, a region; the ledger of a job",
+        "into a process, a region, a ledger; closer in the map",
         "move",
-        applies=lambda s: s.ledger is not None if s.pane == QUEUE else s.pane in (PROCESSES, REGIONS) and s.process,
+        applies=lambda s: s.ledger is not None if s.pane == QUEUE else s.process,
         rank=60,
     ),
     Action(
@@ -39,7 +39,7 @@ MOVING: tuple[Action, ...] = (
         "escape",
         "go_out",
         "out",
-        "out again: filter, spotlight, pane; never quits",
+        "out again, also of range, zoom, filter; never quits",
         "move",
         applies=lambda s: s.out,
         rank=75,

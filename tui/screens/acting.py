@@ -38,18 +38,22 @@ class ActingScreen(LookingScreen):
     # New jobs
 
     def targets(self) -> tuple[Target, ...]:
-        """What a plan would be for: marked processes, marked regions, the region under the cursor, or the process."""
+        """What a plan would be for: what is marked, the region under the cursor, or the process.
+
+        Of a process it is the class of pages that stands out on its map.
+        """
         seen = self.processes.selected
         if self.active == "processes" and self.marks.processes:
             marked = [self.processes.seen(identity) for identity in sorted(self.marks.processes)]
             return tuple(Target(row) for row in marked if row is not None)
         if seen is None:
             return ()
-        if self.regions.marked:
-            return (Target(seen, self.regions.marked),)
+        only, ranges = self.page_map.only, self.page_map.marked_ranges
+        if self.regions.marked or ranges:
+            return (Target(seen, self.regions.marked, ranges, only),)
         if self.active == "regions" and self.regions.selected is not None:
-            return (Target(seen, (self.regions.selected,)),)
-        return (Target(seen),)
+            return (Target(seen, (self.regions.selected,), only=only),)
+        return (Target(seen, only=only),)
 
     def action_plan(self) -> None:
         seen, targets = self.bridge.looker.nodes, self.targets()

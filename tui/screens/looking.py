@@ -9,17 +9,17 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
-from numamig.migrate.snapshot import JobSnapshot
+from numamig.migrate.snapshot import JobSnapshot, JobState
 from tui.action import Situation
 from tui.actions import find
 from tui.acts import Said
 from tui.bridge import Bridge
-from tui.choice import Marks
+from tui.choice import Marks, Only
 from tui.look import Look
 from tui.narrate import Narrator
 from tui.snapshots import Census, RegionsSeen, Steps
 from tui.widgets.bars import ActLine, Hints, Tabs, TitleBar, TooSmall
-from tui.widgets.filter import FilterBar
+from tui.widgets.filter import FilterBar, FilterLine
 from tui.widgets.mapview import LABEL
 from tui.widgets.nodes import NodeCards
 from tui.widgets.pagemap import PageMap
@@ -55,7 +55,7 @@ class LookingScreen(Screen[None]):
         self.processes = ProcessTable(look, self.marks)
         self.processes.locked_why = capabilities.missing.get("move_others", "")
         self.regions = RegionTable(look, self.marks)
-        self.page_map = PageMap(look)
+        self.page_map = PageMap(look, self.marks)
         self.queue = QueuePane(look, capabilities.kernel)
         self.panes: dict[str, Pane] = {
             "processes": self.processes,
@@ -71,6 +71,7 @@ class LookingScreen(Screen[None]):
         self.act = ActLine(look)
         self.hints = Hints(look)
         self.filter_bar = FilterBar()
+        self.filter_line = FilterLine(self.filter_bar)
         self.too_small = TooSmall(look)
         self.narrator = Narrator(notice)
         self._notice = notice
@@ -91,7 +92,7 @@ class LookingScreen(Screen[None]):
         yield self.queue
         yield self.strip
         yield self.act
-        yield self.filter_bar
+        yield self.filter_line
         yield self.hints
         yield self.too_small
 
@@ -175,6 +176,7 @@ class LookingScreen(Screen[None]):
         self.queue.show(jobs, bridge.problems, steps)
         job = self.queue.acting
         self.page_map.show_next(job)
+        self.page_map.show_front(self._front(jobs))
         self._show_strip(self.queue.latest, steps)
         self.tabs.show(self.active, {"queue": sum(not j.state.ended for j in jobs)})
         for wrong in self.narrator.hear(bridge.events(), bridge.missed):
@@ -196,6 +198,17 @@ class LookingScreen(Screen[None]):
         self.act.show(self.narrator.command or looking, self.narrator.note)
         self.hints.show(self.situation())
         self.hints.display = not self.filter_bar.display
+
+    def _front(self, jobs: tuple[JobSnapshot, ...]) -> JobSnapshot | None:
+        """The job at work on the process that is selected: one that runs before one that is held."""
+        selected = self.processes.selected
+        at_work = [
+            job
+            for job in jobs
+            if selected is not None and not job.state.ended and job.plan.process.identity == selected.identity
+        ]
+        running = (job for job in at_work if job.state is JobState.RUNNING)
+        return next(running, at_work[0] if at_work else None)
 
     def _too_small(self, job: JobSnapshot | None) -> str:
         times, dot = self.look.glyphs.times, f" {self.look.glyphs.dot} "
@@ -250,6 +263,9 @@ class LookingScreen(Screen[None]):
             nodes=tuple(node.id for node in seen.topology.nodes) if seen is not None else (),
             out=self.filter_bar.display or filtered or self.spot is not None or self.active != "processes",
             fits=self.page_map.window.fits,
+            ranging=self.page_map.window.range is not None,
+            only=self.page_map.only != Only(),
+            front=self.page_map.front is not None,
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -11,7 +11,7 @@ from textual.widgets import Input
 from tui.action import bindings
 from tui.actions import ACTIONS
 from tui.screens.viewing import ViewingScreen
-from tui.widgets.filter import FilterBar
+from tui.widgets.filter import FILTER, FilterBar
 from tui.widgets.pane import Pane, Table
 from tui.widgets.processes import SORTS, ProcessTable
 from tui.widgets.regions import RegionTable
@@ -42,7 +42,9 @@ class MainScreen(ViewingScreen):
             if self.regions.selected is not None:
                 self.page_map.go_to(self.regions.selected.start)
             self.go_to_pane("map")
-        elif self.active == "queue" and self.queue.latest is not None:
+        elif self.active == "map":
+            self.action_zoom(1)
+        elif self.queue.latest is not None:
             self.action_ledger()
 
     @on(Pane.Entered)
@@ -51,10 +53,15 @@ class MainScreen(ViewingScreen):
 
     def action_go_out(self) -> None:
         pane = self.panes[self.active]
-        if isinstance(pane, ProcessTable | RegionTable) and (self.filter_bar.display or pane.filter):
+        if self.filter_bar.display and self.filter_bar.purpose != FILTER:
+            self.cleared_for_map()
+            pane.focus()
+        elif isinstance(pane, ProcessTable | RegionTable) and (self.filter_bar.display or pane.filter):
             self.filter_bar.value = ""
             pane.set_filter("")
             pane.focus()
+        elif self.active == "map" and self.back_out():
+            self.redraw_lists()
         elif self.spot is not None:
             self.action_spotlight(self.spot)
         else:
@@ -63,12 +70,13 @@ class MainScreen(ViewingScreen):
     # Lists
 
     def action_mark(self) -> None:
-        seen = self.processes.selected
-        region = self.page_map.selected if self.active == "map" else self.regions.selected
+        seen, region = self.processes.selected, self.regions.selected
         if seen is None:
             return
         if self.active == "processes":
             self.marks.toggle_process(seen.identity)
+        elif self.active == "map":
+            self.page_map.toggle_mark()
         elif region is not None:
             self.marks.toggle_region(seen.identity, region.start)
         pane = self.panes[self.active]
@@ -80,6 +88,8 @@ class MainScreen(ViewingScreen):
         seen = self.processes.selected
         if self.active == "processes":
             self.marks.toggle_all_processes(list(self.processes.keys))
+        elif self.active == "map":
+            self.page_map.toggle_meant()
         elif seen is not None:
             self.marks.toggle_all_regions(seen.identity, list(self.regions.keys))
         self.redraw_lists()
@@ -89,21 +99,27 @@ class MainScreen(ViewingScreen):
         if isinstance(pane, ProcessTable | RegionTable):
             self.filter_bar.open(pane.filter)
             self.show_chosen()
+        elif self.active == "map":
+            self.open_find()
 
     @on(Input.Changed, "#filter")
     def _filter_typed(self, event: Input.Changed) -> None:
         pane = self.panes[self.active]
-        if self.filter_bar.display and isinstance(pane, ProcessTable | RegionTable):
+        if self.filter_bar.display and self.filter_bar.purpose != FILTER:
+            self.typed_for_map(event.value)
+        elif self.filter_bar.display and isinstance(pane, ProcessTable | RegionTable):
             pane.set_filter(event.value)
             self._show_selected(self.bridge.now_s())
 
     @on(Input.Submitted, "#filter")
     def _filter_kept(self) -> None:
-        self.panes[self.active].focus()
+        if self.filter_bar.purpose == FILTER or self.kept_for_map(self.filter_bar.value):
+            self.panes[self.active].focus()
 
     @on(FilterBar.Closed)
     def _filter_closed(self) -> None:
         self.filter_bar.display = False
+        self.filter_line.show_fault("")
         self.show_chosen()
 
     def action_sort(self) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from textual import on
+
 from tui.screens.acting import ActingScreen
+from tui.widgets.pickingmap import PickingMap
 
 __all__ = ["MappingScreen"]
 
@@ -13,6 +16,31 @@ class MappingScreen(ActingScreen):
     def action_zoom(self, way: int) -> None:
         self.page_map.zoom(way)
         self.show_chosen()
+
+    def action_range(self) -> None:
+        self.page_map.toggle_range()
+        self.redraw_lists()
+
+    def action_front(self) -> None:
+        self.page_map.toggle_following()
+        self.show_chosen()
+
+    @on(PickingMap.Picked)
+    def _picked(self) -> None:
+        self.redraw_lists()
+
+    def back_out(self) -> bool:
+        """One step back in the map, what is marked last: it took most work. Whether there was one."""
+        page_map, marks = self.page_map, self.marks
+        if page_map.window.range is not None:
+            page_map.give_up_range()
+        elif page_map.following is not None:
+            page_map.toggle_following()
+        elif page_map.window.zoomed:
+            page_map.out()
+        else:
+            return marks.clear_ranges(page_map.identity) or marks.clear_only(page_map.identity)
+        return True
 
     def action_fit(self) -> None:
         self.page_map.fit()
@@ -33,4 +61,5 @@ class MappingScreen(ActingScreen):
     def redraw_lists(self) -> None:
         self.processes.refresh()
         self.regions.refresh()
+        self.page_map.refresh()
         self.show_chosen()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from tui.screens.finding import FindingScreen
 from tui.screens.help import Help
-from tui.screens.mapping import MappingScreen
 
 __all__ = ["ViewingScreen"]
 
 
-class ViewingScreen(MappingScreen):
+class ViewingScreen(FindingScreen):
     """Help, palette, leaving."""
 
     def action_help(self) -> None:

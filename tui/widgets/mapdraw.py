@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rich.style import Style
 
 from numamig.units import format_percent
+from tui.addresses import touched
 from tui.lenses import LETTERS, RARE, Lens
 from tui.look import Look, Span, Spans
 from tui.mapcells import (
@@ -140,6 +141,11 @@ def _stretch(look: Look, view: MapView, stretch: Stretch) -> NDArray[np.int64]:
         cells = named(drawn.cells[where], stretch.column, every_mark=view.lens is not Lens.HOME)
         if look.motion and (since := view.now_s - drawn.changed_at[where]).min() < FLASH_S:
             cells = np.where(since < FLASH_S, cells | FLASH, cells)
+        if view.lit is not None:
+            cells |= np.where(view.lit[where], LIT, UNLIT)
+    if view.marked:
+        starts = np.uint64(stretch.start) + np.arange(buckets, dtype=np.uint64) * np.uint64(size)
+        cells |= np.where(touched(view.marked, starts, size), MARKED, 0)
     end = stretch.start + buckets * size
     low, high = max(view.next_batch[0], stretch.start), min(view.next_batch[1], end)
     if low < high:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from numamig.model.process import Region
 from numamig.observe.pagemap import PageMap
+from tui.addresses import Addresses
 from tui.lenses import Lens, LensData, heat_steps, marks_of
 from tui.look import Look
 from tui.mapcells import with_lens
@@ -83,6 +84,9 @@ class MapView:
     page_size: int = 4096
     lens: Lens = Lens.HOME
     data: LensData = field(default_factory=LensData)
+    marked: Addresses = ()
+    lit: NDArray[np.bool_] | None = None
+    """Which buckets hold pages of the class that is looked for, shape (buckets,) as ``drawn``; None: there is none."""
 
     @property
     def tint(self) -> frozenset[int]:

@@ -120,6 +120,8 @@ def legend(look: Look, view: MapView) -> Spans:
         spans.append((f" {look.glyphs.absent} none ", look.label))
     if view.next_batch[1]:
         spans += [(" ", look.plain), ("00", look.underline), (" next batch ", look.label)]
+    if view.marked:
+        spans += [(f" {look.glyphs.mark}", look.plain), (" marked", look.label)]
     spans += _mark_legend(look, view)
     if view.data.missing:
         spans.append((f" {look.shown(view.data.missing)}", look.label))

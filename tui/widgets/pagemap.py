@@ -7,22 +7,21 @@ from typing import Self
 import numpy as np
 from textual import events
 from textual.geometry import Region as Area
-from textual.message import Message
 from textual.strip import Strip
 
+from numamig.migrate.ranges import joined
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.process import Region
-from numamig.observe.pagemap import Grid
 from numamig.units import format_count
+from tui.choice import Marks
 from tui.lenses import Lens
 from tui.look import Look, Spans
-from tui.mapwindow import MapWindow
 from tui.present import short_size
 from tui.snapshots import FlagsSeen, HeatSeen, MapSeen, ProcessSeen, RegionsSeen, Standing
 from tui.widgets import mapdraw, mapwords
 from tui.widgets.mapsight import Changed, MapSight
-from tui.widgets.mapview import LABEL, MapView, region_at
-from tui.widgets.pane import Pane
+from tui.widgets.mapview import LABEL, Drawn, MapView, region_at
+from tui.widgets.pointing import PointedMap
 
 __all__ = ["PageMap"]
 
@@ -31,22 +30,11 @@ _FOOT = 2
 """Readout and legend."""
 
 
-class PageMap(Pane):
+class PageMap(PointedMap):
     """Draws what is in the window; asks for what is not there yet."""
 
-    class ViewChanged(Message):
-        """Other buckets are in view."""
-
-        def __init__(self, grid: Grid | None, overview: Grid | None) -> None:
-            super().__init__()
-            self.grid = grid
-            self.overview = overview
-
-    def __init__(self, look: Look) -> None:
-        super().__init__(look, name="map")
-        self.window = MapWindow()
-        self.process: ProcessSeen | None = None
-        self.spot: int | None = None
+    def __init__(self, look: Look, marks: Marks) -> None:
+        super().__init__(look, marks)
         self._standing = Standing.HERE
         self._problem = ""
         self._sight = MapSight()
@@ -73,6 +61,14 @@ class PageMap(Pane):
             return None
         return region_at(window.regions, window.cursor, window.cursor + window.layout.bucket_bytes)
 
+    @property
+    def drawn(self) -> Drawn | None:
+        return self._sight.drawn
+
+    @property
+    def overview(self) -> Drawn | None:
+        return self._sight.overview
+
     def show(
         self,
         process: ProcessSeen | None,
@@ -95,11 +91,12 @@ class PageMap(Pane):
                 self._standing, self._problem = regions.standing, regions.problem
                 self.refresh()
             if self.window.set_regions(regions.regions):
-                self._view(changed=True)
+                self.view(changed=True)
         seen, overview = (m if m is not None and m.identity == identity else None for m in maps)
         sight = self._sight
         if seen is not None and seen is not sight.seen:
             self._refresh_cells(sight.take(seen, self.window.regions, now_s))
+            self.seek_on()
             self._refresh_foot()  # the counts of the readout may have changed in any case
         elif (flashing := sight.flashing(now_s)) is not None and flashing.any():
             self._refresh_cells(flashing)
@@ -178,42 +175,10 @@ class PageMap(Pane):
             self._refresh_foot()
         self._age_s = age
 
-    # Keys and mouse
-
     def on_resize(self, event: events.Resize) -> None:
         room = self.size.width - LABEL
         cells = next((cells for cells in (128, 64, 32) if cells <= room), 16)
-        self._view(changed=self.window.resize(cells, self.size.height - 1 - _FOOT))
-
-    def move_cursor(self, way: str) -> None:
-        self._view(changed=self.window.move(way))
-        self.post_message(self.Changed(self))
-
-    def go_to(self, address: int) -> None:
-        """The cursor on the bucket that holds an address."""
-        self._view(changed=self.window.go_to(address))
-
-    def zoom(self, way: int) -> None:
-        self._view(changed=self.window.zoom(way))
-
-    def fit(self) -> None:
-        self._view(changed=self.window.fit())
-
-    def on_click(self, event: events.Click) -> None:
-        row = event.y - 1 - (0 if self.window.fits else 1)
-        if 0 <= row < self.window.rows:
-            self._view(changed=self.window.go_to_cell(row, event.x - LABEL))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        self.move_cursor("down")
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        self.move_cursor("up")
-
-    def _view(self, *, changed: bool) -> None:
-        if changed:
-            self.post_message(self.ViewChanged(self.window.grid(), self.window.overview()))
-        self.refresh()
+        self.view(changed=self.window.resize(cells, self.size.height - 1 - _FOOT))
 
     # Drawing
 
@@ -234,7 +199,7 @@ class PageMap(Pane):
         else:
             drawn = self._sight.drawn
             right = (mapwords.exactness(look, drawn) if drawn is not None else "", look.label)
-        return self.both_ends(left, [right], width)
+        return self.both_ends(left, [*self.picked(), right], width)
 
     def refresh(self, *regions: Area, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
         """Asked to draw all of it anew, only the rows that look different are: what is drawn is what costs."""
@@ -307,6 +272,8 @@ class PageMap(Pane):
             page_size=window.page_size,
             lens=sight.lens,
             data=sight.data,
+            marked=tuple(joined(self.marked, self.open_range)),
+            lit=self.lit if same_scale else None,
         )
 
     def _nothing(self) -> Spans:

@@ -1,0 +1,282 @@
+"""Choosing on the page map: the cursor, what is marked, what stands out; nothing is drawn here."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from textual.message import Message
+
+from numamig.migrate.ranges import joined
+from numamig.migrate.snapshot import JobSnapshot
+from numamig.observe.pagemap import Grid, PageMap
+from tui.addresses import Addresses, in_regions, ranges_of, size_of
+from tui.choice import Marks, Only, amount
+from tui.look import Look, Spans
+from tui.mapwindow import MapWindow
+from tui.present import size_text
+from tui.seeking import Search, beyond, holding, meant_regions, on_nodes, within_view
+from tui.snapshots import Identity, ProcessSeen
+from tui.widgets.mapview import Drawn
+from tui.widgets.pane import Pane
+
+__all__ = ["PickingMap"]
+
+
+class PickingMap(Pane):
+    """What is marked are addresses of the process: they stay, however the map is zoomed, scrolled or left."""
+
+    class ViewChanged(Message):
+        """Other buckets are in view."""
+
+        def __init__(self, grid: Grid | None, overview: Grid | None) -> None:
+            super().__init__()
+            self.grid = grid
+            self.overview = overview
+
+    class NotFound(Message):
+        """There is nothing more of what was sought."""
+
+        def __init__(self, words: str) -> None:
+            super().__init__()
+            self.words = words
+
+    class Picked(Message):
+        """Other addresses are marked."""
+
+    def __init__(self, look: Look, marks: Marks) -> None:
+        super().__init__(look, name="map")
+        self.marks = marks
+        self.window = MapWindow()
+        self.process: ProcessSeen | None = None
+        self.front: JobSnapshot | None = None
+        """The job that is at work here."""
+        self.following: int | None = None
+        """The job whose next batch the cursor goes along with."""
+        self.spot: int | None = None
+        """The node in the spotlight."""
+        self._search: Search | None = None
+        self._lit: tuple[Drawn, Only, NDArray[np.bool_]] | None = None
+
+    def view(self, *, changed: bool) -> None:
+        """Draw anew, and ask for what is in view now where that has changed."""
+        if changed:
+            self.post_message(self.ViewChanged(self.window.grid(), self.window.overview()))
+        self.refresh()
+
+    # The cursor
+
+    def stay(self) -> None:
+        """The cursor goes along with nothing any more, and nothing is sought."""
+        self.following = self._search = None
+
+    def move_cursor(self, way: str) -> None:
+        self.stay()
+        self.view(changed=self.window.move(way))
+        self.post_message(self.Changed(self))
+
+    def go_to(self, address: int) -> bool:
+        """The cursor on the bucket that holds an address; whether there is one."""
+        layout = self.window.layout
+        if layout is None or layout.place(address) is None:
+            return False
+        self.stay()
+        self.view(changed=self.window.go_to(address))
+        return True
+
+    def zoom(self, way: int) -> None:
+        self.view(changed=self.window.zoom(way))
+
+    def fit(self) -> None:
+        self.view(changed=self.window.fit())
+
+    def out(self) -> None:
+        """One zoom back, towards the whole process."""
+        self.view(changed=self.window.out())
+
+    # The front of a job
+
+    def show_front(self, job: JobSnapshot | None) -> None:
+        """Go along with where a job is, if the cursor follows it."""
+        self.front = job
+        if self.following is None:
+            return
+        if job is None or job.number != self.following:
+            self.following = None
+            self.refresh()
+        elif self.window.layout is not None and self.window.layout.step(job.cursor, 0) != self.window.cursor:
+            self.view(changed=self.window.follow(job.cursor))
+
+    def toggle_following(self) -> None:
+        """Follow the job that is at work here, or no longer."""
+        self.following = self.front.number if self.front is not None and self.following is None else None
+        self.refresh()
+        self.show_front(self.front)
+
+    # The next run of cells
+
+    def seek(self, way: int) -> None:
+        """The cursor to the next (1) or previous (-1) run of cells that stand out, or else of remote pages."""
+        span, drawn = self.window.under_cursor, self.drawn
+        self.stay()
+        if span is None or drawn is None:
+            return
+        where = drawn.span(span[0], 1)
+        found = self._found(drawn.page_map)
+        inside = where is not None and found is not None and bool(found[0][where][0])
+        self._go_on(Search(way, span[1] if way > 0 else span[0], way > 0 and inside, span[0]))
+
+    def seek_on(self) -> None:
+        """What was waited for was looked at."""
+        if self._search is not None:
+            self._go_on(self._search)
+
+    def _go_on(self, search: Search) -> None:
+        """Among what is in view; where the run is elsewhere, to where it may be, and on when that was looked at."""
+        window, drawn, grid = self.window, self.drawn, self.window.grid()
+        self._search = None
+        if drawn is None or grid is None or not np.array_equal(drawn.page_map.grid.start, grid.start):
+            self._search = search
+            return
+        found = self._found(drawn.page_map)
+        if found is None:
+            self.post_message(self.NotFound("it has no home node, so that none of its pages is remote"))
+            return
+        first, last = window.ends
+        answer = within_view(search, drawn.page_map.grid, found[0], first=first, last=last)
+        if isinstance(answer, Search) and self.overview is not None:
+            coarse = self.overview.page_map
+            some, all_ = self._found(coarse) or found
+            answer = beyond(answer, coarse.grid, some, all_)
+        if isinstance(answer, int):
+            self.view(changed=window.follow(answer, search.way))
+            self.post_message(self.Changed(self))
+        elif answer is None or answer == search:
+            self.view(changed=window.follow(search.origin))
+            self.post_message(self.NotFound(f"no further {self._sought}"))
+        else:
+            self._search = answer
+            self.view(changed=window.follow(answer.at - (answer.way < 0), answer.way))
+            if np.array_equal((window.grid() or grid).start, grid.start):
+                self._go_on(answer)
+
+    @property
+    def _sought(self) -> str:
+        if self.only != Only():
+            return f"page {', '.join(self.only.words)}"
+        return "remote page" if self.spot is None else f"page on node {self.spot}"
+
+    def _found(self, page_map: PageMap) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+        """Which buckets hold pages that are sought, and which hold nothing else; None where there can be none."""
+        home = self.process.home if self.process is not None else ()
+        if self.only != Only():
+            nodes, some = self.only.sources, holding(self.only, page_map, self.window.regions)
+        elif self.spot is None and not home:
+            return None
+        else:
+            nodes = (self.spot,) if self.spot is not None else tuple(n for n in page_map.nodes if n not in home)
+            some = on_nodes(page_map, nodes)
+        pages = page_map.counts if nodes is None else page_map.counts[:, [n in nodes for n in (*page_map.nodes, -1)]]
+        return some, some & (pages.sum(axis=1) * self.window.page_size >= page_map.grid.bucket_bytes)
+
+    # Marks
+
+    @property
+    def open_range(self) -> Addresses:
+        """What would be marked just now; empty where no range is open."""
+        span = self.window.range
+        return in_regions(self.window.regions, *span) if span is not None else ()
+
+    @property
+    def marked_ranges(self) -> Addresses:
+        """What is marked by address, the range that is open included."""
+        return tuple(joined(self.marks.ranges_in(self.identity), self.open_range))
+
+    @property
+    def marked(self) -> Addresses:
+        """All that is marked of the process, by region or by address."""
+        return self.marks.addresses(self.identity, self.window.regions)
+
+    @property
+    def only(self) -> Only:
+        """The class of pages that stands out; ``Only()`` where there is none."""
+        return self.marks.only_of(self.identity)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Of the process that is shown."""
+        return self.process.identity if self.process is not None else None
+
+    def toggle_range(self) -> None:
+        """Begin a range at the cursor, or mark the one that is open."""
+        if self.window.range is None:
+            self.window.begin_range()
+            self.refresh()
+        else:
+            self.mark_range()
+
+    def give_up_range(self) -> None:
+        self.window.end_range()
+        self.refresh()
+
+    def toggle_mark(self) -> None:
+        """Mark the range that is open, or else the cell under the cursor; one that is marked is taken out."""
+        span = self.window.under_cursor
+        if self.window.range is not None:
+            self.mark_range()
+        elif span is not None and self.identity is not None:
+            regions = self.window.regions
+            self.marks.toggle(self.identity, in_regions(regions, *span), regions)
+            self.move_cursor("right")
+            self.post_message(self.Picked())
+
+    def toggle_meant(self) -> None:
+        """Mark all regions that can hold pages of the class that stands out, or none of them."""
+        if self.identity is not None and self.only != Only():
+            regions = self.window.regions
+            self.marks.toggle(self.identity, ranges_of(meant_regions(self.only, regions)), regions)
+            self.refresh()
+
+    def mark_range(self) -> None:
+        """The one that is open."""
+        if self.identity is not None:
+            self.marks.mark(self.identity, self.open_range)
+        self.give_up_range()
+        self.post_message(self.Picked())
+
+    def picked(self) -> Spans:
+        """For the title: what the cursor follows, the range that is open, what is marked, the class that stands out."""
+        starts = self.marks.of(self.identity)
+        marked = amount([r for r in self.window.regions if r.start in starts], self.marks.ranges_in(self.identity))
+        words = ["seeking"] if self._search is not None else []
+        words += [f"following job {self.following}"] if self.following is not None else []
+        if self.window.range is not None:
+            words.append(f"range {size_text(size_of(self.open_range))}")
+        words += [marked] if marked else []
+        only = ", ".join(self.only.words)
+        words += [self.look.shown(only)] if only else []
+        spans: Spans = []
+        for each in words:
+            spans += [(each, self.look.bold), (f" {self.look.glyphs.dot} ", self.look.label)]
+        return spans
+
+    # The class of cells that stands out
+
+    @property
+    def drawn(self) -> Drawn | None:
+        """What is drawn of the cells in view."""
+        raise NotImplementedError
+
+    @property
+    def overview(self) -> Drawn | None:
+        """The whole process in coarse buckets."""
+        raise NotImplementedError
+
+    @property
+    def lit(self) -> NDArray[np.bool_] | None:
+        """Which of the buckets that are drawn hold pages of the class that is looked for, shape (buckets,)."""
+        only = self.only
+        if only == Only() or self.drawn is None:
+            return None
+        if self._lit is None or self._lit[0] is not self.drawn or self._lit[1] != only:
+            self._lit = self.drawn, only, holding(only, self.drawn.page_map, self.window.regions)
+        return self._lit[2]
