@@ -18,6 +18,10 @@ from tui.snapshots import Identity, ProcessSeen
 __all__ = ["Marks", "Only", "Target", "amount", "preset_node"]
 
 
+_SHORT = {RegionKind.SHMEM: "shm"}
+"""As the map calls it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Only:
     """A class of pages; nothing said means every page."""
@@ -38,7 +42,7 @@ class Only:
         if self.sources is not None:
             said.append(f"on node {format_nodeset(self.sources)}")
         if self.kinds:
-            said.append(" or ".join(sorted(kind.value for kind in self.kinds)))
+            said.append(" or ".join(sorted(_SHORT.get(kind, kind.value) for kind in self.kinds)))
         if self.huge is not None:
             said.append("huge" if self.huge else "base")
         if self.mapped is not Mapped.ANY:

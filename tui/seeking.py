@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
+from numamig.migrate.request import Mapped
 from numamig.model.process import Region
 from numamig.observe.pagemap import Grid, PageMap
 from tui.addresses import ranges_of, touched
@@ -34,10 +35,12 @@ def on_nodes(page_map: PageMap, nodes: Sequence[int]) -> NDArray[np.bool_]:
     return found
 
 
-def holding(only: Only, page_map: PageMap, regions: Sequence[Region]) -> NDArray[np.bool_]:
-    """Which buckets hold pages of a class, shape (buckets,).
+def holding(
+    only: Only, page_map: PageMap, regions: Sequence[Region], shared: NDArray[np.float32] | None = None
+) -> NDArray[np.bool_]:
+    """Which buckets hold pages of a class, shape (buckets,), as far as is known: where it is not, they count.
 
-    Who maps a page is not known here, nor, where pages were estimated, which of them are huge: such buckets count.
+    :param shared: share of the pages of each bucket that others map too, NaN where not known, shape (buckets,)
     """
     counts, grid = page_map.counts, page_map.grid
     found = counts.sum(axis=1) > 0 if only.sources is None else on_nodes(page_map, only.sources)
@@ -47,6 +50,8 @@ def holding(only: Only, page_map: PageMap, regions: Sequence[Region]) -> NDArray
         known = page_map.huge if only.huge else counts.sum(axis=1) - page_map.huge
         estimated = np.zeros(len(grid), np.bool_) if page_map.error is None else page_map.error > 0
         found = found & ((known > 0) | estimated)
+    if only.mapped is not Mapped.ANY and shared is not None:
+        found = found & (shared != (0 if only.mapped is Mapped.SHARED else 1))
     return found
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.pilot import Pilot
 
+from numamig.backends.simulator.process import SimProcess, SimRegion
 from numamig.errors import UsageError
 from numamig.migrate.request import Mapped
 from numamig.model.process import Region, RegionKind
@@ -211,3 +212,38 @@ def test_every_run_is_found_whatever_is_in_view(cells: list[tuple[int, bool, boo
             return
         search = answer
     raise AssertionError("it never ends")
+
+
+async def test_of_what_is_marked_only_what_is_lit_bears_a_mark() -> None:
+    made = world()
+    app = console(made)
+    async with app.run_test(size=WIDE) as pilot:
+        await at_map(pilot)
+        await typed(pilot, "node=1")
+        await press(pilot, "enter", "a")
+        await until(pilot, lambda: line_with(app, "2 ranges 12.0M · on node 1 · exact"))
+        assert "●" not in line_with(app, "    heap ") and "●" not in line_with(app, "  anon 0")
+        assert line_with(app, "     +4M ").endswith("1●●●●●●●" * 8)
+        await moved(pilot, "0", 1024)
+        assert made.nodes_of(made.anon) == {0: 2048} and made.nodes_of(made.heap) == {0: 1024}
+
+
+async def test_shared_pages_stand_out_as_far_as_the_machine_tells() -> None:
+    made = world()
+    machine = made.backend.machine
+    machine.add(SimProcess(400, "reader", user="dba", cpu_nodes=(0,), regions=[SimRegion(ANON, made.heap)]))
+    app = console(made)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await at_map(pilot)
+        await typed(pilot, "shared")
+        await press(pilot, "enter")
+        page_map = main(app).page_map
+        await until(pilot, lambda: page_map.lit is not None and page_map.lit.tolist() == [True] * 256 + [False] * 512)
+        await typed(pilot, "")
+        await press(pilot, "escape")
+        await typed(pilot, "private")
+        await press(pilot, "enter")
+        await until(pilot, lambda: page_map.lit is not None and page_map.lit.tolist() == [False] * 256 + [True] * 512)
+        await typed(pilot, " hugetlb")
+        await press(pilot, "enter", "a")
+        await until(pilot, lambda: line_with(app, "no region can hold pages hugetlb, private"))

@@ -143,9 +143,10 @@ def _stretch(look: Look, view: MapView, stretch: Stretch) -> NDArray[np.int64]:
             cells = np.where(since < FLASH_S, cells | FLASH, cells)
         if view.lit is not None:
             cells |= np.where(view.lit[where], LIT, UNLIT)
-    if view.marked:
+    if view.marked or view.range:
         starts = np.uint64(stretch.start) + np.arange(buckets, dtype=np.uint64) * np.uint64(size)
-        cells |= np.where(touched(view.marked, starts, size), MARKED, 0)
+        meant = touched(view.marked, starts, size) & (cells & UNLIT == 0)
+        cells |= np.where(meant | touched(view.range, starts, size), MARKED, 0)
     end = stretch.start + buckets * size
     low, high = max(view.next_batch[0], stretch.start), min(view.next_batch[1], end)
     if low < high:

@@ -85,6 +85,9 @@ class MapView:
     lens: Lens = Lens.HOME
     data: LensData = field(default_factory=LensData)
     marked: Addresses = ()
+    """What is marked: of cells while some are lit, only these count."""
+    range: Addresses = ()
+    """The range that is open."""
     lit: NDArray[np.bool_] | None = None
     """Which buckets hold pages of the class that is looked for, shape (buckets,) as ``drawn``; None: there is none."""
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from textual import events
 from textual.geometry import Region as Area
 from textual.strip import Strip
 
-from numamig.migrate.ranges import joined
 from numamig.migrate.snapshot import JobSnapshot
+from numamig.model.pageflags import PageFlag
 from numamig.model.process import Region
+from numamig.observe.pagemap import PageMap as Pages
 from numamig.units import format_count
-from tui.choice import Marks
+from tui.choice import Marks, Only
 from tui.lenses import Lens
 from tui.look import Look, Spans
 from tui.present import short_size
@@ -65,6 +67,10 @@ class PageMap(PointedMap):
     def drawn(self) -> Drawn | None:
         return self._sight.drawn
 
+    def shared(self, page_map: Pages) -> NDArray[np.float32] | None:
+        flags = self._sight.data.flags
+        return None if flags is None else flags.for_grid(page_map.grid).share(PageFlag.SHARED)
+
     @property
     def overview(self) -> Drawn | None:
         return self._sight.overview
@@ -97,6 +103,8 @@ class PageMap(PointedMap):
         if seen is not None and seen is not sight.seen:
             self._refresh_cells(sight.take(seen, self.window.regions, now_s))
             self.seek_on()
+            if self.only != Only():
+                self.refresh()  # a cell may hold other pages and look the same
             self._refresh_foot()  # the counts of the readout may have changed in any case
         elif (flashing := sight.flashing(now_s)) is not None and flashing.any():
             self._refresh_cells(flashing)
@@ -272,7 +280,8 @@ class PageMap(PointedMap):
             page_size=window.page_size,
             lens=sight.lens,
             data=sight.data,
-            marked=tuple(joined(self.marked, self.open_range)),
+            marked=self.marked,
+            range=self.open_range,
             lit=self.lit if same_scale else None,
         )
 

@@ -14,7 +14,7 @@ from tui.choice import Marks, Only, amount
 from tui.look import Look, Spans
 from tui.mapwindow import MapWindow
 from tui.present import size_text
-from tui.seeking import Search, beyond, holding, meant_regions, on_nodes, within_view
+from tui.seeking import holding, meant_regions
 from tui.snapshots import Identity, ProcessSeen
 from tui.widgets.mapview import Drawn
 from tui.widgets.pane import Pane
@@ -54,7 +54,6 @@ class PickingMap(Pane):
         """The job whose next batch the cursor goes along with."""
         self.spot: int | None = None
         """The node in the spotlight."""
-        self._search: Search | None = None
         self._lit: tuple[Drawn, Only, NDArray[np.bool_]] | None = None
 
     def view(self, *, changed: bool) -> None:
@@ -66,8 +65,8 @@ class PickingMap(Pane):
     # The cursor
 
     def stay(self) -> None:
-        """The cursor goes along with nothing any more, and nothing is sought."""
-        self.following = self._search = None
+        """The cursor goes along with nothing any more."""
+        self.following = None
 
     def move_cursor(self, way: str) -> None:
         self.stay()
@@ -111,72 +110,6 @@ class PickingMap(Pane):
         self.following = self.front.number if self.front is not None and self.following is None else None
         self.refresh()
         self.show_front(self.front)
-
-    # The next run of cells
-
-    def seek(self, way: int) -> None:
-        """The cursor to the next (1) or previous (-1) run of cells that stand out, or else of remote pages."""
-        span, drawn = self.window.under_cursor, self.drawn
-        self.stay()
-        if span is None or drawn is None:
-            return
-        where = drawn.span(span[0], 1)
-        found = self._found(drawn.page_map)
-        inside = where is not None and found is not None and bool(found[0][where][0])
-        self._go_on(Search(way, span[1] if way > 0 else span[0], way > 0 and inside, span[0]))
-
-    def seek_on(self) -> None:
-        """What was waited for was looked at."""
-        if self._search is not None:
-            self._go_on(self._search)
-
-    def _go_on(self, search: Search) -> None:
-        """Among what is in view; where the run is elsewhere, to where it may be, and on when that was looked at."""
-        window, drawn, grid = self.window, self.drawn, self.window.grid()
-        self._search = None
-        if drawn is None or grid is None or not np.array_equal(drawn.page_map.grid.start, grid.start):
-            self._search = search
-            return
-        found = self._found(drawn.page_map)
-        if found is None:
-            self.post_message(self.NotFound("it has no home node, so that none of its pages is remote"))
-            return
-        first, last = window.ends
-        answer = within_view(search, drawn.page_map.grid, found[0], first=first, last=last)
-        if isinstance(answer, Search) and self.overview is not None:
-            coarse = self.overview.page_map
-            some, all_ = self._found(coarse) or found
-            answer = beyond(answer, coarse.grid, some, all_)
-        if isinstance(answer, int):
-            self.view(changed=window.follow(answer, search.way))
-            self.post_message(self.Changed(self))
-        elif answer is None or answer == search:
-            self.view(changed=window.follow(search.origin))
-            self.post_message(self.NotFound(f"no further {self._sought}"))
-        else:
-            self._search = answer
-            self.view(changed=window.follow(answer.at - (answer.way < 0), answer.way))
-            if np.array_equal((window.grid() or grid).start, grid.start):
-                self._go_on(answer)
-
-    @property
-    def _sought(self) -> str:
-        if self.only != Only():
-            return f"page {', '.join(self.only.words)}"
-        return "remote page" if self.spot is None else f"page on node {self.spot}"
-
-    def _found(self, page_map: PageMap) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-        """Which buckets hold pages that are sought, and which hold nothing else; None where there can be none."""
-        home = self.process.home if self.process is not None else ()
-        if self.only != Only():
-            nodes, some = self.only.sources, holding(self.only, page_map, self.window.regions)
-        elif self.spot is None and not home:
-            return None
-        else:
-            nodes = (self.spot,) if self.spot is not None else tuple(n for n in page_map.nodes if n not in home)
-            some = on_nodes(page_map, nodes)
-        pages = page_map.counts if nodes is None else page_map.counts[:, [n in nodes for n in (*page_map.nodes, -1)]]
-        return some, some & (pages.sum(axis=1) * self.window.page_size >= page_map.grid.bucket_bytes)
 
     # Marks
 
@@ -233,7 +166,11 @@ class PickingMap(Pane):
         """Mark all regions that can hold pages of the class that stands out, or none of them."""
         if self.identity is not None and self.only != Only():
             regions = self.window.regions
-            self.marks.toggle(self.identity, ranges_of(meant_regions(self.only, regions)), regions)
+            part = ranges_of(meant_regions(self.only, regions))
+            if not part:
+                self.post_message(self.NotFound(f"no region can hold pages {', '.join(self.only.words)}"))
+                return
+            self.marks.toggle(self.identity, part, regions)
             self.refresh()
 
     def mark_range(self) -> None:
@@ -247,8 +184,7 @@ class PickingMap(Pane):
         """For the title: what the cursor follows, the range that is open, what is marked, the class that stands out."""
         starts = self.marks.of(self.identity)
         marked = amount([r for r in self.window.regions if r.start in starts], self.marks.ranges_in(self.identity))
-        words = ["seeking"] if self._search is not None else []
-        words += [f"following job {self.following}"] if self.following is not None else []
+        words = [f"following job {self.following}"] if self.following is not None else []
         if self.window.range is not None:
             words.append(f"range {size_text(size_of(self.open_range))}")
         words += [marked] if marked else []
@@ -266,6 +202,10 @@ class PickingMap(Pane):
         """What is drawn of the cells in view."""
         raise NotImplementedError
 
+    def shared(self, page_map: PageMap) -> NDArray[np.float32] | None:
+        """Share of the pages of each bucket that others map too, NaN where not known; None where nothing is known."""
+        raise NotImplementedError
+
     @property
     def overview(self) -> Drawn | None:
         """The whole process in coarse buckets."""
@@ -278,5 +218,9 @@ class PickingMap(Pane):
         if only == Only() or self.drawn is None:
             return None
         if self._lit is None or self._lit[0] is not self.drawn or self._lit[1] != only:
-            self._lit = self.drawn, only, holding(only, self.drawn.page_map, self.window.regions)
+            self._lit = (
+                self.drawn,
+                only,
+                holding(only, self.drawn.page_map, self.window.regions, self.shared(self.drawn.page_map)),
+            )
         return self._lit[2]

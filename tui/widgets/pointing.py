@@ -8,7 +8,7 @@ from textual.timer import Timer
 from tui.choice import Marks
 from tui.look import Look
 from tui.widgets.mapview import LABEL
-from tui.widgets.pickingmap import PickingMap
+from tui.widgets.seekingmap import SeekingMap
 
 __all__ = ["PointedMap"]
 
@@ -17,7 +17,7 @@ _DRAG_ON_S = 0.08
 _WHEEL_ROWS = 3
 
 
-class PointedMap(PickingMap):
+class PointedMap(SeekingMap):
     """Does by mouse what keys do, where the mouse points."""
 
     def __init__(self, look: Look, marks: Marks) -> None:
