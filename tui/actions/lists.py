@@ -27,7 +27,7 @@ LISTS: tuple[Action, ...] = (
         "mark all that are shown, or none",
         "lists",
         applies=lambda s: s.mark and (s.pane in (PROCESSES, REGIONS) or (s.pane == MAP and s.only)),
-        rank=70,
+        rank=45,
     ),
     Action(
         "filter",
