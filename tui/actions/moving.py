@@ -29,7 +29,7 @@ MOVING: tuple[Action, ...] = (
         "enter",
         "go_in",
         "in",
-        "into a process, a region, a ledger; closer in the map",
+        "into a process, region, ledger; closer in the map",
         "move",
         applies=lambda s: s.ledger is not None if s.pane == QUEUE else s.process,
         rank=60,
