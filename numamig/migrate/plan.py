@@ -162,6 +162,8 @@ def _findings(seen: Seen, request: Request) -> list[Finding]:
     findings: list[Finding] = []
     if wanted:
         part = 1 - tally.hugetlb_bytes / wanted
+        if request.most_pages is not None:
+            part *= min(1.0, request.most_pages * seen.topology.page_size / wanted)
         for node, count in sorted(_by_target(tally.ways).items()):
             findings += memory_room(seen.topology, seen.counters, request, node, round(count * part))
         findings += hugetlb_room(seen.counters, request, tally)

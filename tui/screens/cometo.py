@@ -23,6 +23,13 @@ def home_of(form: Form, plan: Plan) -> tuple[int, ...]:
     return (seen.home if seen is not None else ()) or plan.request.to.nodes
 
 
+def _ways(plan: Plan) -> dict[tuple[int, int], int]:
+    """(from, to) → bytes; where there is a limit, that part of each."""
+    wanted = sum(plan.ways.values())
+    share = min(1.0, plan.bytes / wanted) if wanted else 0.0
+    return {way: round(count * share) for way, count in plan.ways.items()}
+
+
 def bar_lines(look: Look, form: Form, plans: Sequence[Plan], width: int) -> list[Spans]:
     """Bytes by node, before and after, and how much of it is remote; with a limit, at most so much moves."""
     before: dict[int, int] = {}
@@ -31,12 +38,10 @@ def bar_lines(look: Look, form: Form, plans: Sequence[Plan], width: int) -> list
     homes = {home_of(form, plan) for plan in plans}
     for plan in plans:
         then = dict(plan.bytes_by_node)
-        wanted = sum(plan.ways.values())
-        share = min(1.0, plan.bytes / wanted) if wanted else 0.0
-        for (source, target), count in plan.ways.items():
+        for (source, target), count in _ways(plan).items():
             if source != UNKNOWN_NODE:  # of which nobody knows where they are, or whether they will move
-                then[source] -= round(count * share)
-                then[target] = then.get(target, 0) + round(count * share)
+                then[source] -= count
+                then[target] = then.get(target, 0) + count
         for at, parts, sums in ((0, plan.bytes_by_node, before), (1, then, after)):
             for node, count in parts.items():
                 sums[node] = sums.get(node, 0) + count
@@ -55,7 +60,7 @@ def way_lines(look: Look, plans: Sequence[Plan], width: int) -> list[Spans]:
     """From where to where, sources down and targets across; nothing where there is one way only."""
     ways: dict[tuple[int, int], int] = {}
     for plan in plans:
-        for way, count in plan.ways.items():
+        for way, count in _ways(plan).items():
             ways[way] = ways.get(way, 0) + count
     if len([count for count in ways.values() if count]) < 2:
         return []
@@ -78,7 +83,7 @@ def room_lines(look: Look, plans: Sequence[Plan], topology: Topology, width: int
     """How full the targets get: a line, or where there are many as few as hold them."""
     wanted: dict[int, int] = {}
     for plan in plans:
-        for node, count in plan.bytes_to.items():
+        for (_, node), count in _ways(plan).items():
             wanted[node] = wanted.get(node, 0) + count
     pieces: list[Spans] = []
     for number, more in sorted(wanted.items()):
