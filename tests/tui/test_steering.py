@@ -257,7 +257,8 @@ async def test_several_jobs_are_stepped_at_once(monkeypatch: pytest.MonkeyPatch)
             add(app, made, Request(pid, Node(1)), run=True)
         await until(pilot, lambda: backend.inside == {100, 200})
         await until(pilot, lambda: "waits its turn" in line_with(app, " 3 tiny"))
-        assert "pass 1 of 3" in line_with(app, " 1 db") and "pass 1 of 3" in line_with(app, " 2 cache")
+        for job in (" 1 db", " 2 cache"):
+            await until(pilot, lambda job=job: "pass 1 of 3" in line_with(app, job))  # type: ignore[misc]
         backend.let_go.set()
         await until(pilot, lambda: line_with(app, "3 ended"))
         assert set(backend.moved) == {100, 200, 300}
