@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.console_keys import Press, walk
-from benchmarks.console_world import CONSOLE, COUNTING_APP, EMPTY_APP, console_on, surroundings
+from benchmarks.console_world import CONSOLE, COUNTING_APP, EMPTY_APP, LIVE_CONSOLE, console_on, surroundings
 from benchmarks.pairs import ratio, take_turns
 from benchmarks.terminal import Screen, Terminal
 from numamig.units import format_bytes
@@ -114,13 +114,18 @@ def start(options: argparse.Namespace) -> Figures:
                 listed.append(console.until(lambda s: s.find(" of 13")) - console.began_s)
                 return painted_s - console.began_s
 
+        def here() -> float:
+            with Terminal(LIVE_CONSOLE, around) as console:
+                return console.until(_first_picture) - console.began_s
+
         def empty() -> float:
             with Terminal(EMPTY_APP, around) as app:
                 return app.until(lambda s: s.painted) - app.began_s
 
-        figures = take_turns({"ours": ours, "empty": empty}, options.starts)
+        figures = take_turns({"ours": ours, "here": here, "empty": empty}, options.starts)
     return {
         "start_ratio": ratio(figures["ours"], figures["empty"]),
+        "start_ratio_this_machine": ratio(figures["here"], figures["empty"]),
         "start_ms": 1e3 * statistics.median(figures["ours"]),
         "start_empty_app_ms": 1e3 * statistics.median(figures["empty"]),
         "start_to_processes_ms": 1e3 * statistics.median(listed),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["CONSOLE", "COUNTING_APP", "EMPTY_APP", "console_on", "scenario", "surroundings"]
+__all__ = ["CONSOLE", "COUNTING_APP", "EMPTY_APP", "LIVE_CONSOLE", "console_on", "scenario", "surroundings"]
 
 _ROOT = Path(__file__).parents[1]
 _NODES = 4
@@ -17,6 +17,8 @@ _MOVED = 2
 _MOVED_BYTES = 96 << 30
 
 CONSOLE: Sequence[str] = (sys.executable, "-m", "numamig", "--backend", "simulator")
+LIVE_CONSOLE: Sequence[str] = (*CONSOLE[:-1], "linux")
+"""The same on the machine that this is: no scenario has to be read, and no machine built."""
 EMPTY_APP: Sequence[str] = (sys.executable, "-c", "from textual.app import App; App().run()")
 """The least that Textual can be started for."""
 COUNTING_APP: Sequence[str] = (

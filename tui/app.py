@@ -128,6 +128,7 @@ def run_console(
     # What is there by now stays: looking through all of it for garbage took 80 ms with 1,000 processes, time and again.
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
+    gc.enable()
     # A thread that waits for the interpreter while others compute gets it after so long, and painting waits many times.
     sys.setswitchinterval(_SWITCH_S)
     return app.run() or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import sys
@@ -27,6 +28,7 @@ def open_console(shared: Shared, **how: Any) -> int:
     from tui.terminal import demand_terminal
 
     demand_terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
+    gc.disable()  # nothing that is made from here to the first picture is garbage; run_console turns it on again
     backend = shared.open(otherwise="auto")
     notice = ""
     nothing_said = shared.backend is None and shared.scenario is None and shared.machine is None
