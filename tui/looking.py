@@ -26,7 +26,7 @@ from tui.snapshots import FlagsSeen, MapSeen, NodesSeen, RegionsSeen, Watch
 
 __all__ = ["Looker"]
 
-_DUTY = 0.012
+_DUTY = 0.006
 """Share of a CPU that one kind of look may take."""
 _FLAGS_DUTY = 0.004
 """The same for what pages are besides where they are, which seldom changes."""

@@ -159,7 +159,8 @@ class LookingScreen(Screen[None]):
         """Hand the latest snapshots to the widgets; each draws only what is new to it."""
         bridge, looker = self.bridge, self.bridge.looker
         now_s, jobs = bridge.now_s(), bridge.jobs()
-        self.title_bar.show(bridge.backend.clock.now_ns(), bridge.speed, looker.trouble)
+        at_rest = not any(job.state is JobState.RUNNING for job in jobs)
+        self.title_bar.show(bridge.backend.clock.now_ns(), bridge.speed, looker.trouble, at_rest=at_rest)
         first = self.nodes.seen is None and looker.nodes is not None
         self.nodes.show(looker.nodes, jobs, now_s)
         if looker.nodes is not None:

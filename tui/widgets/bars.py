@@ -34,8 +34,10 @@ class TitleBar(Lines):
         self.now_ns = 0
         self.trouble = ""
 
-    def show(self, now_ns: int, speed: float | None, trouble: str) -> None:
-        if (now_ns // 100_000_000, speed, trouble) != (self.now_ns // 100_000_000, self.speed, self.trouble):
+    def show(self, now_ns: int, speed: float | None, trouble: str, *, at_rest: bool) -> None:
+        """:param at_rest: the time need not be seen to pass: it is drawn once a second"""
+        step_ns = 1_000_000_000 if at_rest else 100_000_000
+        if (now_ns // step_ns, speed, trouble) != (self.now_ns // step_ns, self.speed, self.trouble):
             self.now_ns, self.speed, self.trouble = now_ns, speed, trouble
             self.refresh()
 
