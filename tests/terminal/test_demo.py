@@ -27,7 +27,7 @@ def test_the_tour_in_a_real_terminal(touring: Terminal, tmp_path: Path) -> None:
     """By hand, so that each chapter stays as it ended until it was seen."""
     for head, caption in (
         ("1/9 Find", "of its memory is elsewhere"),
-        ("2/9 Look", "all of this has the long way to go"),
+        ("2/9 Look", "What glows has the long way to go"),
         ("3/9 Mark", "Marked: 2 regions"),
         ("4/9 Plan", "pages are queued, and held"),
         ("5/9 Step", "Another: 1,024 by now"),

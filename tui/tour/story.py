@@ -71,7 +71,12 @@ _LOOK = Chapter(
             "only node {away} in colour",
             hold_s=3.0,
         ),
-        Beat("It runs on node {home}: all of this has the long way to go.", ("escape",), "all nodes again", hold_s=2.0),
+        Beat(
+            "What glows has the long way to go: its threads run on node {home}.",
+            ("escape",),
+            "all nodes again",
+            hold_s=2.0,
+        ),
     ),
 )
 _MARK = Chapter(
