@@ -20,6 +20,7 @@ __all__ = [
     "always",
     "bindings",
     "keys_text",
+    "never",
 ]
 
 PROCESSES, REGIONS, MAP, QUEUE = "processes", "regions", "map", "queue"
@@ -54,10 +55,20 @@ class Situation:
     """A class of pages stands out on the page map."""
     front: bool = False
     """A job is at work on the process that is selected."""
+    read_only: bool = False
+    """Nothing that moves can be asked for."""
+    frozen: bool = False
+    """The picture is held."""
+    big: bool = False
+    """One pane fills the screen."""
 
 
 def always(_: Situation) -> bool:
     return True
+
+
+def never(_: Situation) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,15 @@ class Action:
     """How the keys are written, where that is not plain."""
     types_ahead: bool = False
     """What is typed right behind its key belongs to the field that it opens."""
+    moves: Callable[[Situation], bool] = never
+    """It changes where memory is, or how that goes on: not in a console that is read-only."""
+
+    def possible(self, situation: Situation) -> bool:
+        """It does something just now, and may."""
+        return self.applies(situation) and not self.forbidden(situation)
+
+    def forbidden(self, situation: Situation) -> bool:
+        return situation.read_only and self.moves(situation)
 
     @property
     def call(self) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from textual.actions import ActionParseResult, parse
 from textual.command import Provider
+from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
 from numamig.backends.base import Backend
+from tui.actions import find
 from tui.bridge import Bridge
 from tui.driver import KeyDriver
 from tui.look import Look
@@ -63,7 +66,7 @@ class NumamigApp(ThemedApp):
         terminal = detect(os.environ, only_ascii=ascii)
         super().__init__(Look(terminal, choose(theme, os.environ, terminal.colours)))
         self.bridge = Bridge(backend, speed=speed, twin_of=twin_of)
-        self.bridge.read_only = read_only
+        self.bridge.read_only = self.bridge.read_only_asked = read_only
         self.screenshots = screenshots
         self._notice = notice
         if theme is not None and self.look.theme != theme:
@@ -76,10 +79,26 @@ class NumamigApp(ThemedApp):
 
     def on_mount(self) -> None:
         self.bridge.start()
-        self.push_screen(MainScreen(self.look, self.bridge, self._notice))
+        self.push_screen(MainScreen(self.look, self.bridge, self._notice, self.screenshots))
 
     def on_unmount(self) -> None:
         self.bridge.stop()
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """However an action was asked for: a console that is read-only says why it does not move anything."""
+        screen = self.screen
+        where, method, arguments = parse(action) if isinstance(action, str) else action
+        if isinstance(screen, MainScreen) and (where == "screen" or default_namespace is screen):
+            known = find(method, arguments)
+            if known is not None and known.forbidden(screen.situation()) and known.applies(screen.situation()):
+                screen.refuse(known.label.rstrip("."))
+                return True
+        return await super().run_action(action, default_namespace, namespaces)
 
     async def action_quit(self) -> None:
         """Ask while there are jobs; what they moved stays moved."""

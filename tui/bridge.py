@@ -82,6 +82,8 @@ class Bridge:
         """Nothing that moves can be asked for."""
         self.draining: Draining | None = None
         """As ``look_at_drain`` found it; None until it has."""
+        self.read_only_asked = False
+        """It was asked for at the start."""
         self._paces: dict[int, Pace] = {}
         self._priorities: dict[int, int] = {}
         self._said: deque[Said] = deque()
@@ -92,6 +94,7 @@ class Bridge:
         self._adding = Acts("numamig-adds", self._said, self._tell)
         self._wake_looks = threading.Condition()
         self._watch = Watch()
+        self._hurry = False
         self._stopping = False
         self._threads = [
             *self._stepper.threads,
@@ -166,8 +169,18 @@ class Bridge:
             self._wake_looks.notify_all()
         self._heat.watch(self._watch)
 
+    def read_now(self) -> None:
+        """Look at everything anew, whenever its turn would come."""
+        with self._wake_looks:
+            self._hurry = True
+            self._watch = replace(self._watch, version=self._watch.version + 1)
+            self._wake_looks.notify_all()
+
     def _keep_looking(self) -> None:
         while not self._stopping:
+            if self._hurry:
+                self._hurry = False
+                self.looker.hurry()
             if self._paced is not None:
                 with self._turn:
                     self._paced.keep_pace()

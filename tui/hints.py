@@ -16,7 +16,7 @@ def hints(situation: Situation, width: int) -> list[Hint]:
     """What applies, in the order of rank, as many as fit whole; help is always there, and last."""
     found: list[tuple[int, Hint]] = []
     for action in ACTIONS:
-        if action.rank and action.applies(situation):
+        if action.rank and action.possible(situation):
             label = action.say(situation) if action.say is not None else action.label
             found.append((action.rank, (action.shown or keys_text(action, first=True), label, action.call)))
     spots = [node for node in situation.nodes if node < MOST_NODES]

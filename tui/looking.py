@@ -54,14 +54,18 @@ class Looker:
         self.flags: FlagsSeen | None = None
         self.stayed_of: Callable[[Identity], StayedSeen | None] = _nothing_stayed
         """What jobs left behind of a process."""
-        self.trouble = ""
-        """What went wrong with the machine itself, in one line; "" when the last looks went well."""
+        self._troubles: dict[str, str] = {}
         self._now_s = now_s
         self._taker = CensusTaker(backend, lambda: round(now_s() * 1e9), lambda: round(spent_s() * 1e9))
         self._topology: tuple[Topology, float] | None = None
         self._due: dict[str, float] = {}
         self._seen_for: dict[str, object] = {}
         """What the latest look of a kind was for; something new is due at once."""
+
+    @property
+    def trouble(self) -> str:
+        """What went wrong with the machine itself, in one line; "" when the last looks of each kind went well."""
+        return next(iter(self._troubles.values()), "")
 
     @property
     def census(self) -> Census | None:
@@ -91,19 +95,25 @@ class Looker:
                 best = (due, self._timed(kind, look, wanted))
         return best
 
+    def hurry(self) -> None:
+        """Everything is due now."""
+        self._due.clear()
+        self._topology = None
+        self._taker.hurry()
+
     def _timed(self, kind: str, look: Callable[[Watch], None], wanted: object) -> Callable[[Watch], None]:
         def run(watch: Watch) -> None:
             began = self._spent_s()
             self._seen_for[kind] = wanted
             try:
                 look(watch)
-                self.trouble = ""
+                self._troubles.pop(kind, None)
             except Exception as error:  # noqa: BLE001 - shown in the title; the thread looks again, and the rest goes on
-                self.trouble = str(error) if isinstance(error, NumamigError) else repr(error)
+                self._troubles[kind] = str(error) if isinstance(error, NumamigError) else repr(error)
             now, took = self._now_s(), self._spent_s() - began
             # The census keeps to a budget of its own.
             wait = 0.0 if kind == "census" else max(1.0, took / (_FLAGS_DUTY if kind == "flags" else _DUTY))
-            self._due[kind] = now + (2.0 if self.trouble else wait)
+            self._due[kind] = now + (2.0 if kind in self._troubles else wait)
             self._due[f"busy {kind}"] = now + max(0.12, took / _BUSY_DUTY)
 
         return run

@@ -66,6 +66,9 @@ class Glyphs:
     warning: str
     error: str
     arrow: str
+    downward: str
+    """Of a column by which rows are sorted: the most comes first."""
+    upward: str
     dot: str
     ellipsis: str
     slashes: str
@@ -97,6 +100,8 @@ UNICODE = Glyphs(
     warning="▲",
     error="✗",
     arrow="→",
+    downward="▾",
+    upward="▴",
     dot="·",
     ellipsis="…",
     slashes="╱╱",
@@ -127,6 +132,8 @@ ASCII = Glyphs(
     warning="!",
     error="x",
     arrow=">",
+    downward="v",
+    upward="^",
     dot="-",
     ellipsis="~",
     slashes="//",

@@ -139,6 +139,11 @@ class CensusTaker:
             else:
                 self._place_due = now
 
+    def hurry(self) -> None:
+        """All are listed and looked at anew, as in the first round."""
+        self._list_due = self._place_due = 0
+        self._asked.clear()
+
     def adopt(self, identity: Identity, placement: Placement) -> None:
         """Somebody else counted this process: its row need not wait for its turn."""
         if identity in self._processes:

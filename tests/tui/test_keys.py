@@ -133,14 +133,51 @@ async def test_help_lists_every_action_and_scrolls() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await press(pilot, "question_mark")
         await until(pilot, lambda: isinstance(app.screen, Help) and line_with(app, "more"))
-        seen = set(screen_lines(app))
-        for _ in range(100):
-            await press(pilot, "j")
+        seen: set[str] = set()
+        for _ in range(20):
             seen |= set(screen_lines(app))
-        text = "\n".join(seen)
-        for action in ACTIONS:
-            assert action.method == "spotlight" or action.help in text, action.id
+            await press(pilot, "ctrl+d")
+        assert line_with(app, "scroll, 0 more")
+        text = "\n".join(seen | set(screen_lines(app)))
+        for action in (*ACTIONS, *PLAN_ACTIONS, *UNDO_ACTIONS, *EDIT_ACTIONS):
+            assert action.method in ("spotlight", "node") or action.help[:56] in text, action.id
+        assert "a second node holds less" in text
         await press(pilot, "escape")
+        assert app.screen is main(app)
+
+
+async def test_help_begins_with_the_keys_of_what_has_the_focus_and_can_be_filtered() -> None:
+    app = NumamigApp(world().backend, speed=1000.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: line_with(app, "100 db "))
+        await press(pilot, "tab", "tab", "question_mark")
+        await until(pilot, lambda: line_with(app, "in the map"))
+        assert line_with(app, "in the map") == next(ln for ln in screen_lines(app) if "  " in ln and "│" in ln)
+        assert line_with(app, "four times closer") and not line_with(app, "sort by the next column")
+        await press(pilot, "slash", *"latency bud")
+        await until(pilot, lambda: line_with(app, "a smaller latency budget") and not line_with(app, "four times"))
+        # its heading stays above it
+        assert line_with(app, " job ")
+        await press(pilot, *"zzq")
+        await until(pilot, lambda: line_with(app, "nothing matches"))
+        await press(pilot, "escape")
+        await until(pilot, lambda: line_with(app, "four times closer"))
+        await press(pilot, "escape")
+        assert app.screen is main(app)
+
+
+async def test_help_in_a_dialog_is_about_the_dialog() -> None:
+    app = NumamigApp(world().backend, speed=1000.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: line_with(app, "100 db "))
+        await press(pilot, "m")
+        await until(pilot, lambda: isinstance(app.screen, PlanDialog))
+        await press(pilot, "question_mark")
+        await until(pilot, lambda: isinstance(app.screen, Help))
+        for action in PLAN_ACTIONS:
+            assert action.method == "node" or line_with(app, action.help[:56]), action.id
+        assert not line_with(app, "sort by the next column")
+        await press(pilot, "question_mark", "escape")
         assert app.screen is main(app)
 
 
@@ -150,7 +187,7 @@ async def test_the_palette_runs_actions() -> None:
         await until(pilot, lambda: line_with(app, "exact"))
         await press(pilot, "ctrl+p")
         await until(pilot, lambda: app.screen is not main(app))
-        await press(pilot, *"cache")
+        await press(pilot, *"go to cache")
         await until(pilot, lambda: line_with(app, "go to cache 200") and not line_with(app, "go to db"))
         await press(pilot, "enter")
         await until(pilot, lambda: app.screen is main(app) and main(app).processes.cursor == (200, 1000))

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from tui.action import MOST_NODES, Action
 
-__all__ = ["DRAIN_ACTIONS", "EARLIER_ACTIONS", "EDIT_ACTIONS", "LEDGER_ACTIONS", "PLAN_ACTIONS", "UNDO_ACTIONS"]
+__all__ = [
+    "DIALOGS",
+    "DRAIN_ACTIONS",
+    "EARLIER_ACTIONS",
+    "EDIT_ACTIONS",
+    "HOME_ACTIONS",
+    "LEDGER_ACTIONS",
+    "PLAN_ACTIONS",
+    "UNDO_ACTIONS",
+]
 
 
 _ENTER = {
@@ -98,3 +107,27 @@ LEDGER_ACTIONS: tuple[Action, ...] = (
     Action("ledger-leave", "escape,q,L", "leave", "back", "back", "ledger"),
 )
 """Of the dialog with the ledger of a job."""
+
+HOME_ACTIONS: tuple[Action, ...] = (
+    Action("home-down", "j,down", "field", "node", "the next node", "home", 1),
+    Action("home-up", "k,up", "field", "node", "the node before", "home", -1),
+    *(
+        Action(f"home-node-{node}", str(node), "node", "to", f"at home on node {node}", "home", node)
+        for node in range(MOST_NODES)
+    ),
+    Action("home-accept", "enter", "accept", "home", "at home on the node under the cursor", "home"),
+    Action("home-threads", "t", "threads", "threads", "at home where its threads run", "home"),
+    Action("home-leave", "escape,q", "leave", "back", "back", "home"),
+)
+"""Of the dialog that asks where a process is at home."""
+
+DIALOGS: dict[str, tuple[Action, ...]] = {
+    "plan": PLAN_ACTIONS,
+    "undo": UNDO_ACTIONS,
+    "edit": EDIT_ACTIONS,
+    "drain": DRAIN_ACTIONS,
+    "earlier jobs": EARLIER_ACTIONS,
+    "ledger": LEDGER_ACTIONS,
+    "home": HOME_ACTIONS,
+}
+"""By what they are about."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui.action import Action
-from tui.actions.when import has_job, has_order, on_job, run_or_pause
+from tui.action import Action, always
+from tui.actions.when import has_job, has_order, on_job, run_or_pause, starts
 
 __all__ = ["JOBS"]
 
@@ -18,6 +18,7 @@ JOBS: tuple[Action, ...] = (
         "job",
         applies=lambda s: s.process,
         rank=12,
+        moves=always,
     ),
     Action(
         "drain",
@@ -28,6 +29,7 @@ JOBS: tuple[Action, ...] = (
         "job",
         applies=lambda s: len(s.nodes) > 1,
         rank=42,
+        moves=always,
     ),
     Action(
         "step",
@@ -39,6 +41,7 @@ JOBS: tuple[Action, ...] = (
         applies=has_job,
         say=on_job("step"),
         rank=20,
+        moves=always,
     ),
     Action(
         "run-pause",
@@ -50,6 +53,7 @@ JOBS: tuple[Action, ...] = (
         applies=has_job,
         say=run_or_pause,
         rank=22,
+        moves=starts,
     ),
     Action(
         "cancel",
@@ -73,6 +77,7 @@ JOBS: tuple[Action, ...] = (
         applies=has_job,
         rank=26,
         shown="[ ]",
+        moves=always,
     ),
     Action(
         "batch-double",
@@ -83,6 +88,7 @@ JOBS: tuple[Action, ...] = (
         "job",
         1,
         applies=has_job,
+        moves=always,
     ),
     Action(
         "undo",
@@ -94,6 +100,7 @@ JOBS: tuple[Action, ...] = (
         applies=lambda s: s.undo is not None,
         say=lambda s: f"undo {s.undo.number}..." if s.undo is not None else "undo...",
         rank=25,
+        moves=always,
     ),
     Action(
         "edit",
@@ -105,6 +112,7 @@ JOBS: tuple[Action, ...] = (
         applies=has_job,
         say=lambda s: f"{on_job('edit')(s)}...",
         rank=25,
+        moves=always,
     ),
     Action(
         "budget-less",
@@ -117,6 +125,7 @@ JOBS: tuple[Action, ...] = (
         applies=has_job,
         rank=27,
         shown="{ }",
+        moves=always,
     ),
     Action(
         "budget-more",
@@ -127,6 +136,7 @@ JOBS: tuple[Action, ...] = (
         "job",
         1,
         applies=has_job,
+        moves=always,
     ),
     Action(
         "order-later",
@@ -139,6 +149,7 @@ JOBS: tuple[Action, ...] = (
         applies=has_order,
         rank=28,
         shown="J K",
+        moves=always,
     ),
     Action(
         "order-sooner",
@@ -149,6 +160,7 @@ JOBS: tuple[Action, ...] = (
         "job",
         -1,
         applies=has_order,
+        moves=always,
     ),
     Action(
         "priority-higher",
@@ -161,6 +173,7 @@ JOBS: tuple[Action, ...] = (
         applies=has_job,
         rank=29,
         shown="< >",
+        moves=always,
     ),
     Action(
         "priority-lower",
@@ -171,6 +184,7 @@ JOBS: tuple[Action, ...] = (
         "job",
         -1,
         applies=has_job,
+        moves=always,
     ),
     Action(
         "save",

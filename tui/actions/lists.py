@@ -34,7 +34,7 @@ LISTS: tuple[Action, ...] = (
         "slash",
         "filter",
         "filter",
-        "show what matches; in the map: address, class",
+        "words, remote>50% user=web node=2; in the map: address, class",
         "lists",
         applies=in_panes(PROCESSES, REGIONS, MAP),
         say=lambda s: "find" if s.pane == MAP else "filter",

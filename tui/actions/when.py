@@ -7,7 +7,7 @@ from collections.abc import Callable
 from numamig.migrate.snapshot import JobState
 from tui.action import Situation
 
-__all__ = ["has_job", "has_order", "in_panes", "on_job", "run_or_pause"]
+__all__ = ["has_job", "has_order", "in_panes", "on_job", "run_or_pause", "starts"]
 
 
 def in_panes(*panes: str) -> Callable[[Situation], bool]:
@@ -26,6 +26,10 @@ def on_job(word: str) -> Callable[[Situation], str]:
     return lambda s: f"{word} {s.job.number}" if s.job is not None else word
 
 
+def starts(s: Situation) -> bool:
+    """Running or pausing would be running."""
+    return s.job is None or s.job.state is not JobState.RUNNING
+
+
 def run_or_pause(s: Situation) -> str:
-    running = s.job is not None and s.job.state is JobState.RUNNING
-    return on_job("pause" if running else "run")(s)
+    return on_job("run" if starts(s) else "pause")(s)

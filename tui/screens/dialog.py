@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
@@ -36,6 +37,10 @@ class Box(Lines):
 class Dialog(ModalScreen[Result]):
     """Made of one box with a title on its border; subclasses fill the box."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "dialog_help", "keys of this dialog", id="dialog-help", show=False)
+    ]
+
     def __init__(self, look: Look, title: str) -> None:
         super().__init__()
         self.look = look
@@ -46,3 +51,8 @@ class Dialog(ModalScreen[Result]):
         with Vertical(id="dialog", classes="ascii" if self.look.ascii else "") as frame:
             frame.border_title = self._title
             yield self.box
+
+    def action_dialog_help(self) -> None:
+        from tui.screens.help import Help, keys_of  # help is a dialog itself
+
+        self.app.push_screen(Help(self.look, keys_of(type(self), self._title)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -15,6 +17,7 @@ from tui.actions import find
 from tui.acts import Said
 from tui.bridge import Bridge
 from tui.choice import Marks, Only
+from tui.held import Held
 from tui.look import Look
 from tui.narrate import Narrator
 from tui.snapshots import Census, RegionsSeen, Steps
@@ -43,8 +46,12 @@ class LookingScreen(Screen[None]):
     class Acted(Message):
         """Something was done that was asked for."""
 
-    def __init__(self, look: Look, bridge: Bridge, notice: str = "") -> None:
+    def __init__(self, look: Look, bridge: Bridge, notice: str = "", screenshots: Path = Path()) -> None:
+        """
+        :param screenshots: where screenshots and reports go
+        """
         super().__init__()
+        self.screenshots = screenshots
         self.look = look
         self.bridge = bridge
         capabilities = bridge.backend.capabilities
@@ -76,6 +83,10 @@ class LookingScreen(Screen[None]):
         self.narrator = Narrator(notice)
         self._notice = notice
         self._mode = ""
+        self.big = False
+        """The pane that has the focus fills the screen."""
+        self.held: Held | None = None
+        """The picture that is held, while it is."""
         self._census: Census | None = None
         self._seen_regions: tuple[RegionsSeen | None, object] = (None, None)
 
@@ -117,25 +128,31 @@ class LookingScreen(Screen[None]):
             self.remove_class("wide", "narrow", "tiny")
             self.add_class(mode)
             self._mode = mode
-        if mode == "wide":
-            cells = next((c for c in (128, 64) if width - LABEL - c - 1 >= _LEFT), 32)
-            self.page_map.styles.width = LABEL + cells + 1
-        else:
-            self.page_map.styles.width = "1fr"
+        self._widen_map()
         if mode == "narrow" and self._notice:  # there is no act line that would show it
             self.notify(self._notice, markup=False, timeout=8)
             self._notice = ""
         self._arrange()
         self.look_again()
 
+    def _widen_map(self) -> None:
+        """As many cells as there is room for beside the lists."""
+        width = self.size.width
+        if self._mode == "wide" and not self.big:
+            cells = next((c for c in (128, 64) if width - LABEL - c - 1 >= _LEFT), 32)
+            self.page_map.styles.width = LABEL + cells + 1
+        else:
+            self.page_map.styles.width = "1fr"
+
     def _arrange(self) -> None:
         """Which panes are there: all, or the active one."""
-        one = self._mode != "wide"
+        one = self._mode != "wide" or self.big
         for name, pane in self.panes.items():
             pane.display = not one or name == self.active
         self.query_one("#left").display = not one or self.active in ("processes", "regions")
         self.query_one("#middle").display = not one or self.active != "queue"
-        self.nodes.small = one
+        self.set_class(self.big, "big")
+        self.nodes.small = self._mode != "wide"
         lines = self.nodes.wanted_lines(self.size.width)
         self.nodes.styles.height = lines
 
@@ -157,10 +174,12 @@ class LookingScreen(Screen[None]):
 
     def look_again(self) -> None:
         """Hand the latest snapshots to the widgets; each draws only what is new to it."""
-        bridge, looker = self.bridge, self.bridge.looker
+        bridge, looker = self.bridge, self.held or self.bridge.looker
         now_s, jobs = bridge.now_s(), bridge.jobs()
         at_rest = not any(job.state is JobState.RUNNING for job in jobs)
-        self.title_bar.show(bridge.backend.clock.now_ns(), bridge.speed, looker.trouble, at_rest=at_rest)
+        states = ("FROZEN",) * bool(self.held) + ("READ-ONLY",) * bridge.read_only
+        now_ns, trouble = bridge.backend.clock.now_ns(), bridge.looker.trouble
+        self.title_bar.show(now_ns, bridge.speed, trouble, states, at_rest=at_rest)
         first = self.nodes.seen is None and looker.nodes is not None
         self.nodes.show(looker.nodes, jobs, now_s)
         if looker.nodes is not None:
@@ -219,7 +238,10 @@ class LookingScreen(Screen[None]):
         return dot.join(words if job is not None else [*words, "q quits"])
 
     def _show_selected(self, now_s: float) -> None:
-        looker, selected = self.bridge.looker, self.processes.selected
+        selected = self.processes.selected
+        if self.held is not None:
+            self.held.follow(self.bridge.looker, selected.identity if selected is not None else None)
+        looker = self.held or self.bridge.looker
         if looker.regions is not self._seen_regions[0] or selected is not self._seen_regions[1]:
             self._seen_regions = (looker.regions, selected)
             self.regions.show(selected, looker.regions)
@@ -228,10 +250,10 @@ class LookingScreen(Screen[None]):
         self.bridge.watch(selected.identity if selected is not None else None, tuple(self.processes.shown))
 
     def _show_workings(self) -> None:
-        seen, selected = self.bridge.looker.nodes, self.processes.selected
+        seen, selected = (self.held or self.bridge.looker).nodes, self.processes.selected
         self.workings.show(seen.workings if seen is not None else None, selected.process.pid if selected else None)
         lines = self.workings.wanted_lines
-        self.workings.display = bool(lines) and self._mode != "tiny"
+        self.workings.display = bool(lines) and self._mode != "tiny" and not self.big
         self.workings.styles.height = lines
 
     def _show_strip(self, job: JobSnapshot | None, steps: Steps) -> None:
@@ -262,11 +284,14 @@ class LookingScreen(Screen[None]):
             ledger=self.queue.latest,
             jobs=len(self.queue.jobs),
             nodes=tuple(node.id for node in seen.topology.nodes) if seen is not None else (),
-            out=self.filter_bar.display or filtered or self.spot is not None or self.active != "processes",
+            out=self.filter_bar.display or filtered or self.spot is not None or self.big or self.active != "processes",
             fits=self.page_map.window.fits,
             ranging=self.page_map.window.range is not None,
             only=self.page_map.only != Only(),
             front=self.page_map.front is not None,
+            read_only=self.bridge.read_only,
+            frozen=self.held is not None,
+            big=self.big,
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

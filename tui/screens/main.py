@@ -12,6 +12,7 @@ from tui.action import bindings
 from tui.actions import ACTIONS
 from tui.screens.viewing import ViewingScreen
 from tui.widgets.filter import FILTER, FilterBar
+from tui.widgets.nodes import NodeCards
 from tui.widgets.pane import Pane, Table
 from tui.widgets.processes import SORTS, ProcessTable
 from tui.widgets.regions import RegionTable
@@ -64,8 +65,14 @@ class MainScreen(ViewingScreen):
             self.redraw_lists()
         elif self.spot is not None:
             self.action_spotlight(self.spot)
+        elif self.big:
+            self.action_big()
         else:
             self.go_to_pane({"map": "regions"}.get(self.active, "processes"))
+
+    @on(NodeCards.Pressed)
+    def _card_pressed(self, event: NodeCards.Pressed) -> None:
+        self.action_spotlight(event.node)
 
     # Lists
 

@@ -33,18 +33,25 @@ class TitleBar(Lines):
         self.capabilities = capabilities
         self.now_ns = 0
         self.trouble = ""
+        self.states: tuple[str, ...] = ()
+        """What else is to be known at a glance: FROZEN, READ-ONLY."""
 
-    def show(self, now_ns: int, speed: float | None, trouble: str, *, at_rest: bool) -> None:
+    def show(
+        self, now_ns: int, speed: float | None, trouble: str, states: tuple[str, ...] = (), *, at_rest: bool
+    ) -> None:
         """:param at_rest: the time need not be seen to pass: it is drawn once a second"""
         step_ns = 1_000_000_000 if at_rest else 100_000_000
-        if (now_ns // step_ns, speed, trouble) != (self.now_ns // step_ns, self.speed, self.trouble):
-            self.now_ns, self.speed, self.trouble = now_ns, speed, trouble
+        before = (self.now_ns // step_ns, self.speed, self.trouble, self.states)
+        if before != (now_ns // step_ns, speed, trouble, states):
+            self.now_ns, self.speed, self.trouble, self.states = now_ns, speed, trouble, states
             self.refresh()
 
     def line(self, y: int, width: int) -> Spans:
         look, has = self.look, self.capabilities
         dot = f" {look.glyphs.dot} "
         spans: Spans = [(" numamig  ", look.bold), *machine_spans(look, has), (" ", look.plain)]
+        for state in self.states:
+            spans += [(f" {state} ", look.bold + look.reverse), (" ", look.plain)]
         spans.append((dot.join((look.shown(has.machine), look.shown(has.kernel))), look.plain))
         if self.trouble:
             return [*spans, (dot + look.shown(self.trouble), look.bold)]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from textual import events
+from textual.message import Message
+
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.nodeset import format_nodeset
 from numamig.model.topology import Node
@@ -21,6 +24,8 @@ _PRESSED = 0.9
 _CARDS = 4
 """Up to so many nodes have a card of several lines; more have a line each."""
 _CARD = 24
+_LEAST_CARD = 19
+"""Narrower ones are no use beside the distances."""
 _SAMPLES = 8
 _LINES = 4
 
@@ -66,6 +71,13 @@ class Traffic:
 class NodeCards(Lines):
     """Four lines with cards side by side, two in a small terminal, or a line for each of many nodes."""
 
+    class Pressed(Message):
+        """A card was clicked."""
+
+        def __init__(self, node: int) -> None:
+            super().__init__()
+            self.node = node
+
     def __init__(self, look: Look) -> None:
         super().__init__(look, name="nodes")
         self.seen: NodesSeen | None = None
@@ -93,20 +105,40 @@ class NodeCards(Lines):
     def _columns(self, width: int) -> int:
         return max(1, width // 38)
 
+    def on_click(self, event: events.Click) -> None:
+        node = self._node_at(event.x, event.y, self.size.width)
+        if node is not None:
+            self.post_message(self.Pressed(node))
+
+    def _node_at(self, x: int, y: int, width: int) -> int | None:
+        nodes = self.seen.topology.nodes if self.seen is not None else ()
+        if not nodes:
+            return None
+        if len(nodes) > _CARDS:
+            columns = self._columns(width)
+            at = y * columns + min(columns - 1, x // (width // columns))
+        else:
+            at = x // self._card_width(nodes, width)
+        return nodes[at].id if at < len(nodes) else None
+
+    def _card_width(self, nodes: tuple[Node, ...], width: int) -> int:
+        """Cells of a card; the distances give way where it would be too narrow."""
+        if self.small:
+            return max(1, width // len(nodes))
+        card = min(_CARD, (width - self._matrix_width(nodes)) // len(nodes))
+        return card if card >= _LEAST_CARD else min(_CARD, width // len(nodes))
+
     def line(self, y: int, width: int) -> Spans:
         if self.seen is None:
             return [(" looking", self.look.label)] if y == 0 else []
         nodes = self.seen.topology.nodes
         if len(nodes) > _CARDS:
             return self._compact(nodes, y, width)
-        if self.small:
-            return self._cards(nodes, y, width // max(1, len(nodes)))
-        matrix = self._matrix_width(nodes)
-        card = min(_CARD, (width - matrix) // max(1, len(nodes)))
-        if card < 19:
-            matrix, card = 0, min(_CARD, width // max(1, len(nodes)))
+        if not nodes:
+            return []
+        card, matrix = self._card_width(nodes, width), self._matrix_width(nodes)
         spans = self._cards(nodes, y, card)
-        if not matrix:
+        if self.small or width - card * len(nodes) < matrix:
             return spans
         return [*spans, (" " * (width - width_of(spans) - matrix), self.look.plain), *self._matrix(nodes, y)]
 

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from rich.style import Style
+from dataclasses import replace
+from typing import NamedTuple
 
+from rich.style import Style
+from textual import events
+
+from numamig.model.nodeset import format_nodeset
 from tui.choice import Marks
-from tui.look import Look, Spans
+from tui.look import Look, Spans, width_of
 from tui.present import estimated_share, remote_text, size_text
 from tui.ramps import digit
+from tui.sieve import sieve
 from tui.snapshots import Census, Identity, ProcessSeen, Standing
 from tui.widgets.pane import Table
 
 __all__ = ["ProcessTable"]
 
-SORTS = {"remote": "most remote first", "rss": "largest first", "pid": "by pid", "name": "by name"}
+SORTS = {
+    "remote": "most remote first",
+    "share": "largest share remote first",
+    "rss": "largest first",
+    "pid": "by pid",
+    "name": "by name",
+    "user": "by user",
+    "on": "by where it runs",
+    "seen": "longest unseen first",
+}
+_DOWNWARD = ("remote", "share", "rss", "seen")
+"""The most comes first, unless they are reversed."""
+_ROOMY = 58
+"""From so many cells on there is room for how long ago a row was seen."""
+
+
+class _Column(NamedTuple):
+    sort: str
+    label: str
+    width: int
+    right: bool = False
+
+
 _RESORT_S = 3.0
 
 
@@ -28,6 +56,11 @@ class ProcessTable(Table[Identity]):
         self.sort = "remote"
         self.reversed = False
         self.filter = ""
+        self.problem = ""
+        """Why the filter was not understood; what was last understood holds."""
+        self._sieve = sieve("")
+        self.homes: dict[Identity, tuple[int, ...]] = {}
+        """Said by hand."""
         self.locked_why = ""
         """Why the caller may not look at some."""
         self._rows: dict[Identity, ProcessSeen] = {}
@@ -42,7 +75,7 @@ class ProcessTable(Table[Identity]):
         :param still: rows must keep their order, because marks or a filter refer to it
         """
         self.census = census
-        before, rows = self._rows, {row.identity: row for row in census.rows}
+        before, rows = self._rows, {row.identity: self._at_home(row) for row in census.rows}
         locked = sum(row.standing is Standing.LOCKED for row in census.rows)
         if (len(rows), locked) != (len(before), self._locked) or any(rows.get(k) != before.get(k) for k in self.shown):
             self.refresh()
@@ -61,12 +94,36 @@ class ProcessTable(Table[Identity]):
             have = set(kept)
             self.set_keys([*kept, *(identity for identity in matching if identity not in have)])
 
+    def _at_home(self, row: ProcessSeen) -> ProcessSeen:
+        home = self.homes.get(row.identity)
+        return row if home is None else replace(row, home=home, runs_everywhere=False)
+
+    def set_home(self, identity: Identity, home: tuple[int, ...]) -> None:
+        """Say by hand where a process is at home; with none it is where its threads run."""
+        if home:
+            self.homes[identity] = home
+        else:
+            self.homes.pop(identity, None)
+        found = self.census.find(identity) if self.census is not None else None
+        if found is not None:
+            self._rows[identity] = self._at_home(found)
+        self.refresh()
+
+    @property
+    def total(self) -> int:
+        """Processes that there are, whether they are shown or not."""
+        return len(self._rows)
+
     def touched(self, now_s: float) -> None:
         """A key was pressed: nothing is sorted for a while."""
         self._touched_at = now_s
 
     def set_filter(self, text: str) -> None:
         self.filter = text.strip()
+        asked = sieve(self.filter)
+        self.problem = asked.problem
+        if not asked.problem:
+            self._sieve = asked
         self.refresh()
         self.set_keys(self._ordered())
         self._reveal()
@@ -85,22 +142,43 @@ class ProcessTable(Table[Identity]):
         return self._rows.get(identity)
 
     def _matches(self, row: ProcessSeen) -> bool:
-        process, wanted = row.process, self.filter.lower()
-        return not wanted or any(wanted in text.lower() for text in (process.name, str(process.pid), process.user))
+        return self._sieve.lets_through(row)
 
     def _ordered(self) -> list[Identity]:
         rows = [row for row in self._rows.values() if self._matches(row)]
 
-        def rank(row: ProcessSeen) -> tuple[float, int]:
-            pid = row.process.pid
-            if self.sort == "remote":
-                return -(row.remote_bytes or 0), -row.process.resident_bytes
-            return (-row.process.resident_bytes, pid) if self.sort == "rss" else (pid, 0)
-
-        rows.sort(key=rank)
-        if self.sort == "name":
-            rows.sort(key=lambda row: row.process.name.lower())
+        rows.sort(key=lambda row: row.process.pid)
+        rows.sort(key=lambda row: row.process.resident_bytes, reverse=True)
+        rows.sort(key=self._rank, reverse=self.sort in _DOWNWARD)
         return [row.identity for row in (reversed(rows) if self.reversed else rows)]
+
+    def _rank(self, row: ProcessSeen) -> tuple[float, str]:
+        """By what it is sorted; among equals the largest comes first."""
+        process, away = row.process, row.remote_bytes or 0
+        if self.sort in ("name", "user"):
+            return 0, (process.name if self.sort == "name" else process.user).lower()
+        if self.sort == "on":
+            return (len(SORTS), "") if row.runs_everywhere or not row.home else (0, format_nodeset(row.home))
+        total = row.placement.total_bytes if row.placement is not None else 0
+        figures = {
+            "remote": away,
+            "share": away / total if total else -1,
+            "rss": process.resident_bytes,
+            "seen": -row.placed_ns,
+        }
+        return figures.get(self.sort, process.pid), ""
+
+    def on_click(self, event: events.Click) -> None:
+        """On a column's name: sorted by it, and the other way round."""
+        if event.y != 1:
+            super().on_click(event)
+            return
+        at = 0
+        for column in self._columns(self.size.width):
+            at += column.width
+            if event.x < at:
+                self.set_sort(column.sort, reverse=not self.reversed if column.sort == self.sort else False)
+                break
 
     # Drawing
 
@@ -110,6 +188,8 @@ class ProcessTable(Table[Identity]):
         total = len(self._rows)
         marked = len(self.marks.processes)
         right = f"{len(self.keys)} of {total}"
+        if self.problem:
+            return self.both_ends(left[:2], [(self.look.shown(self.problem), self.look.bold)], width)
         if self.filter:
             right = f"/{self.look.shown(self.filter)}  {right}"
         elif marked:
@@ -118,20 +198,37 @@ class ProcessTable(Table[Identity]):
 
     def _widths(self, width: int) -> tuple[int, int, int]:
         """Of name, user and bar."""
-        room = width - 28
+        room = width - (34 if width >= _ROOMY else 28)
         user = 11 if room >= 44 else 0
         room -= user
         bar = max(6, min(32, room * 9 // 20))
         return max(4, room - bar), user, bar
 
-    def columns(self, width: int) -> Spans:
+    def _columns(self, width: int) -> list[_Column]:
+        """What is clicked where; each with the blank behind or before it."""
         name, user, bar = self._widths(width)
-        fit = self.look.fit
-        text = (
-            " " + fit("pid", 7, right=True) + " " + fit("name", name) + fit("user", user) + fit("rss", 7, right=True)
-            + " " + fit("by node", bar) + fit("rem", 7, right=True) + " on"
-        )  # fmt: skip
-        return [(text, self.look.label)]
+        columns = [_Column("pid", "pid", 8, right=True), _Column("name", "name", name + 1)]
+        columns += [_Column("user", "user", user)] * bool(user)
+        columns += [
+            _Column("rss", "rss", 7, right=True),
+            _Column("remote", "by node", bar + 1),
+            _Column("share", "rem", 7, right=True),
+            _Column("on", "on", 3),
+        ]
+        return [*columns, *[_Column("seen", "seen", 6, right=True)] * (width >= _ROOMY)]
+
+    def columns(self, width: int) -> Spans:
+        look = self.look
+        arrow = look.glyphs.downward if (self.sort in _DOWNWARD) != self.reversed else look.glyphs.upward
+        spans: Spans = []
+        for column in self._columns(width):
+            here = column.sort == self.sort
+            room = column.width - (not column.right)
+            label = look.fit(column.label, min(len(column.label), room - here)) + (arrow if here else "")
+            text = look.fit(label, room, right=column.right)
+            text = text if column.right else f" {text}"
+            spans.append((text, look.bold if here else look.label))
+        return spans
 
     def row(self, key: Identity, width: int) -> Spans:
         look, seen = self.look, self._rows[key]
@@ -159,7 +256,17 @@ class ProcessTable(Table[Identity]):
             share = estimated_share(remote, total, placement.error, only_ascii=look.ascii)
         spans.append((f"{share:>7} ", remote_style))
         spans += self._on(seen, style)
+        if width >= _ROOMY:
+            spans.append((" " * (width - 5 - width_of(spans)), look.plain))
+            spans.append((look.fit(self._age(seen), 5, right=True), look.dim))
         return spans
+
+    def _age(self, seen: ProcessSeen) -> str:
+        """How long ago its placement was seen."""
+        if seen.placement is None or self.census is None:
+            return ""
+        seconds = max(0.0, self.census.taken_s - seen.placed_ns / 1e9)
+        return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} m"
 
     def _bar(self, seen: ProcessSeen, width: int) -> Spans:
         look = self.look
@@ -172,6 +279,8 @@ class ProcessTable(Table[Identity]):
         return look.bar(seen.placement.bytes_by_node, width, seen.home, self.spot)
 
     def _on(self, seen: ProcessSeen, style: Style) -> Spans:
+        if seen.identity in self.homes:
+            return [("H", self.look.bold), (digit(seen.home[0]), self.look.ink(seen.home[0]))]
         if seen.runs_everywhere:
             return [("*", style)]
         if not seen.home:
@@ -188,4 +297,7 @@ class ProcessTable(Table[Identity]):
     def foot(self, width: int) -> Spans | None:
         if not self._locked:
             return None
-        return [(f"  {self._locked} locked: {self.locked_why or 'no right to look at them'}", self.look.label)]
+        why = self.locked_why or "no right to look at them"
+        helps = f" {self.look.glyphs.dot} numamig doctor"
+        words = f"  {self._locked} locked: {why}"
+        return [(words + helps if len(words) + len(helps) <= width else words, self.look.label)]
