@@ -275,7 +275,7 @@ async def test_spotlight_zoom_and_readout(monkeypatch: pytest.MonkeyPatch) -> No
         await press(pilot, "plus")
         await until(pilot, lambda: line_with(app, "cell 4K = 1 page"))
         await until(pilot, lambda: line_with(app, "1  1 page · anon"))
-        assert line_with(app, " view 44% ")  # of the process, in the row above the map
+        assert line_with(app, " view 42% ")  # of the process, in the row above the map
         await press(pilot, "minus", "f")
         await until(pilot, lambda: line_with(app, "cell 16K = 4 pages"))
         assert main(app).spot is None
