@@ -47,8 +47,8 @@ class MapWindow:
 
     @property
     def zoomed(self) -> bool:
-        """It is at another zoom than the one at which everything fits."""
-        return self._zoom is not None
+        """It is closer than where everything fits."""
+        return self._zoom is not None and not self.fits
 
     @property
     def fits(self) -> bool:
