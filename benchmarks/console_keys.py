@@ -131,9 +131,8 @@ def _map(chance: random.Random) -> Iterator[Press]:
     yield from [Press("pane", "\t", focus)] * 2
 
 
-def _spotlight(chance: random.Random) -> Iterator[Press]:
-    node = str(chance.randint(1, 3))
-    yield from [Press("spotlight", node, spotlight)] * 2
+def _spotlight(_: random.Random) -> Iterator[Press]:
+    yield from [Press("spotlight", "3", spotlight)] * 2
 
 
 def _filter(chance: random.Random) -> Iterator[Press]:
