@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple
 
 from benchmarks.terminal import Screen
-from tui.ramps import UNICODE
+from tui.style.ramps import UNICODE
 
 __all__ = ["Mark", "Press", "address", "bucket", "dialog", "focus", "order", "process", "spotlight", "typed", "walk"]
 

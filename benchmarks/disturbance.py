@@ -22,8 +22,8 @@ from statistics import median
 from benchmarks.pairs import arguments, print_result, ratio, take_turns
 from numamig.backends.linux.backend import LinuxBackend
 from numamig.units import parse_size
-from tui.bridge import Bridge
-from tui.maplayout import fitting_bucket, lay_out_rows
+from tui.pages.maplayout import fitting_bucket, lay_out_rows
+from tui.threads.bridge import Bridge
 
 _SOURCE = Path(__file__).with_name("faults.c")
 _ROWS, _CELLS = 24, 64

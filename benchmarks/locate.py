@@ -30,7 +30,7 @@ from numamig.observe.pagemap import read_page_map
 from numamig.observe.placement import count_ranges, movable
 from numamig.observe.sampling import estimate_process, sample_page_map
 from numamig.units import format_bytes, parse_size
-from tui.maplayout import fitting_bucket, lay_out_rows
+from tui.pages.maplayout import fitting_bucket, lay_out_rows
 
 _PROC, _SYS = Path("/proc"), Path("/sys")
 _BUFFERS = tuple(1 << n for n in range(15, 20))

@@ -17,16 +17,16 @@ from textual.drivers.linux_driver import LinuxDriver
 
 from numamig.backends.base import Backend
 from tui.actions import find
-from tui.bridge import Bridge
+from tui.dialogs.confirm import Confirm
 from tui.driver import KeyDriver
-from tui.look import Look
 from tui.palette import Commands
-from tui.rehearsing import TwinOf
-from tui.screens.confirm import Confirm
 from tui.screens.main import MainScreen
-from tui.terminal import demand_terminal, detect
-from tui.themed import ThemedApp
-from tui.themes import choose
+from tui.style.look import Look
+from tui.style.terminal import demand_terminal, detect
+from tui.style.themed import ThemedApp
+from tui.style.themes import choose
+from tui.threads.bridge import Bridge
+from tui.threads.rehearsing import TwinOf
 
 __all__ = ["NumamigApp", "run_console"]
 

@@ -10,11 +10,11 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.types import IgnoreReturnCallbackType
 
-from tui.action import MOST_NODES, keys_text
 from tui.actions import ACTIONS
+from tui.actions.action import MOST_NODES, keys_text
 from tui.screens.main import MainScreen
-from tui.themed import ThemedApp
-from tui.themes import THEMES
+from tui.style.themed import ThemedApp
+from tui.style.themes import THEMES
 
 __all__ = ["Commands"]
 

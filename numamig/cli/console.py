@@ -25,7 +25,7 @@ def open_console(shared: Shared, **how: Any) -> int:
 
     :raises UsageError: stdin or stdout is no terminal.
     """
-    from tui.terminal import demand_terminal
+    from tui.style.terminal import demand_terminal
 
     demand_terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
     gc.disable()  # nothing that is made from here to the first picture is garbage; run_console turns it on again

@@ -108,7 +108,7 @@ def _is_real(shared: Shared) -> bool:
 def _demand_terminal() -> None:
     import sys
 
-    from tui.terminal import demand_terminal
+    from tui.style.terminal import demand_terminal
 
     demand_terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.action import MOST_NODES, Action, keys_text
 from tui.actions import ACTIONS
+from tui.actions.action import MOST_NODES, Action, keys_text
 from tui.actions.dialogs import DIALOGS
 
 __all__ = ["BEGIN", "END", "tables", "written"]

@@ -12,13 +12,13 @@ from numamig.model.process import Region, RegionKind
 from numamig.observe.bucketheat import BucketHeat
 from numamig.observe.flagshares import FlagShares
 from numamig.observe.pagemap import PageMap
-from tui.lenses import Lens, LensData
-from tui.look import Look, Spans
-from tui.mapcells import cell_codes
-from tui.maplayout import lay_out_rows
-from tui.terminal import Colours, Terminal
-from tui.widgets.mapdraw import map_row, row_of
-from tui.widgets.mapview import Drawn, MapView, lens_cells
+from tui.pages.mapcells import cell_codes
+from tui.pages.mapdraw import map_row, row_of
+from tui.pages.maplayout import lay_out_rows
+from tui.pages.mapview import Drawn, MapView, lens_cells
+from tui.style.look import Look, Spans
+from tui.style.terminal import Colours, Terminal
+from tui.threads.lenses import Lens, LensData
 
 __all__ = [
     "BASE",

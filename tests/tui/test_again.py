@@ -10,8 +10,8 @@ from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from tests.tui.consoles import ANON, World, line_with, main, press, until, world
 from tui.app import NumamigApp
-from tui.screens.ledger import LedgerDialog
-from tui.screens.plan import PlanDialog
+from tui.dialogs.ledger import LedgerDialog
+from tui.dialogs.plan import PlanDialog
 
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 

@@ -16,8 +16,8 @@ from numamig.migrate.request import Request
 from numamig.migrate.snapshot import JobState
 from tests.tui.consoles import line_with, press, until, world
 from tui.app import NumamigApp
-from tui.bridge import Bridge
-from tui.terminal import demand_terminal
+from tui.style.terminal import demand_terminal
+from tui.threads.bridge import Bridge
 
 
 def threads() -> list[str]:

@@ -7,9 +7,9 @@ from numamig.migrate.request import Mapped
 from numamig.model.process import Process, Region, RegionKind
 from tests.tui.consoles import world
 from tests.tui.test_plan_dialog import typed
-from tui.choice import Only, Target
-from tui.form import first_form
-from tui.snapshots import ProcessSeen
+from tui.plans.choice import Only, Target
+from tui.plans.form import first_form
+from tui.threads.snapshots import ProcessSeen
 
 PAGE = 4096
 PROCESS = ProcessSeen(Process(7, 1, "db", "dba", cpu_nodes=(1,)), (1,), runs_everywhere=False, placement=None)

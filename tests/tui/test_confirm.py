@@ -7,8 +7,8 @@ import pytest
 from numamig.backends.simulator.process import SimProcess, SimRegion
 from tests.tui.consoles import ANON, line_with, main, press, until, world
 from tui.app import NumamigApp
-from tui.screens.confirm import Confirm
-from tui.screens.plan import PlanDialog
+from tui.dialogs.confirm import Confirm
+from tui.dialogs.plan import PlanDialog
 
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 

@@ -14,7 +14,7 @@ from numamig.migrate.snapshot import JobState
 from numamig.model.outcome import Outcome
 from tests.tui.consoles import ANON, World, line_with, main, press, screen_lines, until, world
 from tui.app import NumamigApp
-from tui.screens.plan import PlanDialog
+from tui.dialogs.plan import PlanDialog
 
 WIDE, SMALL = (120, 40), (80, 24)
 

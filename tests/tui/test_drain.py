@@ -7,7 +7,7 @@ import pytest
 from numamig.backends.simulator.process import SimProcess, SimRegion
 from tests.tui.consoles import ANON, line_with, main, press, screen_lines, until, world
 from tui.app import NumamigApp
-from tui.screens.drain import DrainDialog
+from tui.dialogs.drain import DrainDialog
 
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 

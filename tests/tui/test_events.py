@@ -13,8 +13,8 @@ from numamig.model.finding import Finding, Severity
 from tests.tui.consoles import line_with, press, until, world
 from tests.tui.test_bridge import wait_for
 from tui.app import NumamigApp
-from tui.bridge import Bridge
-from tui.narrate import Narrator
+from tui.threads.bridge import Bridge
+from tui.words.narrate import Narrator
 
 
 def test_a_thousand_steps_between_two_looks_are_all_told() -> None:

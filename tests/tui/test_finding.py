@@ -18,9 +18,9 @@ from numamig.observe.pagemap import Grid
 from tests.tui.consoles import ANON, HEAP, line_with, main, press, until, world
 from tests.tui.test_picking import at_map, console, moved, on_node
 from tui.app import NumamigApp
-from tui.choice import Only
-from tui.picking import find_text, read_find
-from tui.seeking import Search, beyond, within_view
+from tui.pages.picking import find_text, read_find
+from tui.pages.seeking import Search, beyond, within_view
+from tui.plans.choice import Only
 
 PAGE = 4096
 WIDE = (120, 40)

@@ -9,7 +9,7 @@ from numamig.migrate.destination import FollowCpus, Interleave, Node, NodeMap
 from numamig.migrate.request import Retry, RetryMode
 from tests.tui.consoles import World, line_with, main, press, until, world
 from tui.app import NumamigApp
-from tui.screens.plan import PlanDialog
+from tui.dialogs.plan import PlanDialog
 
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 

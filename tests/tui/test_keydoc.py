@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.tui.keytables import tables, written
 from tui.actions import ACTIONS
-from tui.themes import THEMES
+from tui.style.themes import THEMES
 
 _DOCUMENT = (Path(__file__).parents[2] / "docs" / "console.md").read_text(encoding="utf-8")
 

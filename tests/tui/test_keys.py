@@ -8,8 +8,8 @@ from numamig.migrate.destination import Node
 from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from tests.tui.consoles import line_with, main, press, screen_lines, until, world
-from tui.action import Action, Situation
 from tui.actions import ACTIONS
+from tui.actions.action import Action, Situation
 from tui.actions.dialogs import (
     DRAIN_ACTIONS,
     EARLIER_ACTIONS,
@@ -18,17 +18,17 @@ from tui.actions.dialogs import (
     PLAN_ACTIONS,
     UNDO_ACTIONS,
 )
+from tui.actions.hints import hints
 from tui.app import NumamigApp
-from tui.hints import hints
-from tui.screens.dialog import Dialog
-from tui.screens.drain import DrainDialog
-from tui.screens.earlier import EarlierDialog
-from tui.screens.edit import EditDialog
-from tui.screens.help import Help
-from tui.screens.ledger import LedgerDialog
+from tui.dialogs.dialog import Dialog
+from tui.dialogs.drain import DrainDialog
+from tui.dialogs.earlier import EarlierDialog
+from tui.dialogs.edit import EditDialog
+from tui.dialogs.help import Help
+from tui.dialogs.ledger import LedgerDialog
+from tui.dialogs.plan import PlanDialog
+from tui.dialogs.undo import UndoDialog
 from tui.screens.main import MainScreen
-from tui.screens.plan import PlanDialog
-from tui.screens.undo import UndoDialog
 
 _PANES = ("processes", "regions", "map", "queue")
 

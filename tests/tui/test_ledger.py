@@ -13,8 +13,8 @@ from numamig.migrate.request import Request
 from numamig.model.outcome import Outcome
 from numamig.observe import placement
 from tests.tui.consoles import ANON, line_with, main, press, screen_lines, until, world
-from tui import looking
 from tui.app import NumamigApp
+from tui.threads import looking
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])

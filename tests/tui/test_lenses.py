@@ -12,7 +12,7 @@ from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request, Retry, RetryMode
 from tests.tui.consoles import World, line_with, main, press, screen_lines, until, world
 from tui.app import NumamigApp
-from tui.lenses import Lens
+from tui.threads.lenses import Lens
 
 WIDE = (120, 40)
 

@@ -10,16 +10,16 @@ import pytest
 from numamig.model.process import Region, RegionKind
 from numamig.observe.pagemap import Grid, PageMap, lay_out
 from tests.machines import PID, add_process, machine
-from tui import looking
-from tui.look import Look
-from tui.looking import Looker
-from tui.mapcells import ABSENT, MIXED, MUCH_MIXED, PURE, UNREAD, cell_codes, changed_share, kind_of, nodes_of
-from tui.maplayout import fitting_bucket, lay_out_rows, overview_grid
-from tui.mapwindow import MapWindow
-from tui.snapshots import Watch
-from tui.terminal import Colours, Terminal
-from tui.widgets.mapview import Drawn
-from tui.widgets.mapwords import exactness
+from tui.pages.mapcells import ABSENT, MIXED, MUCH_MIXED, PURE, UNREAD, cell_codes, changed_share, kind_of, nodes_of
+from tui.pages.maplayout import fitting_bucket, lay_out_rows, overview_grid
+from tui.pages.mapview import Drawn
+from tui.pages.mapwindow import MapWindow
+from tui.pages.mapwords import exactness
+from tui.style.look import Look
+from tui.style.terminal import Colours, Terminal
+from tui.threads import looking
+from tui.threads.looking import Looker
+from tui.threads.snapshots import Watch
 
 PAGE = 4096
 

@@ -14,9 +14,9 @@ from numamig.model.outcome import Outcome
 from numamig.model.pageflags import PageFlag
 from numamig.model.process import RegionKind
 from tests.tui.maps import BASE, PAGE, ascii_look, colourful, few, mono, row, styles, text, view
-from tui.lenses import Lens, LensData
-from tui.look import Look
-from tui.widgets.mapview import MapView
+from tui.pages.mapview import MapView
+from tui.style.look import Look
+from tui.threads.lenses import Lens, LensData
 
 LITTLE, MUCH = {0: 13, 1: 3}, {0: 9, 1: 7}
 SHARED, PINNED, BUSY, HUGE = PageFlag.SHARED, PageFlag.PINNED, PageFlag.BUSY, PageFlag.HUGE

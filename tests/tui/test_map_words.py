@@ -11,10 +11,10 @@ from numamig.migrate.left import LeftPages
 from numamig.migrate.stayed import StayedSeen
 from numamig.model.pageflags import PageFlag
 from tests.tui.maps import BASE, PAGE, ascii_look, colourful, mono, view
-from tui.lenses import Lens, LensData
-from tui.look import Look
-from tui.widgets.mapview import MapView
-from tui.widgets.mapwords import foot, legend, readout
+from tui.pages.mapview import MapView
+from tui.pages.mapwords import foot, legend, readout
+from tui.style.look import Look
+from tui.threads.lenses import Lens, LensData
 
 SHARED, PINNED, BUSY = PageFlag.SHARED, PageFlag.PINNED, PageFlag.BUSY
 FLAGS = {1: {SHARED: 1.0, PINNED: 0.02}, 2: {BUSY: 0.5}}

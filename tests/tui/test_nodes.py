@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from numamig.model.topology import Node, NodeCounters, Switches, Topology, Watermarks
-from tui.look import Look
-from tui.snapshots import NodesSeen
-from tui.terminal import Colours, Terminal
+from tui.style.look import Look
+from tui.style.terminal import Colours, Terminal
+from tui.threads.snapshots import NodesSeen
 from tui.widgets.nodes import NodeCards
 
 MIB = 1 << 20

@@ -15,10 +15,10 @@ from numamig.migrate.plan import plan_request
 from numamig.migrate.request import Request
 from numamig.model.process import Region, RegionKind
 from tests.tui.consoles import ANON, HEAP, World, line_with, main, press, until, world
-from tui.addresses import in_regions, size_of
 from tui.app import NumamigApp
-from tui.choice import Marks
-from tui.widgets.mapview import LABEL
+from tui.pages.mapview import LABEL
+from tui.plans.addresses import in_regions, size_of
+from tui.plans.choice import Marks
 
 WIDE, SMALL = (120, 40), (80, 24)
 PAGE = 4096

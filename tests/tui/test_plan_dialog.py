@@ -14,8 +14,8 @@ from numamig.model.process import RegionKind
 from numamig.units import parse_duration, parse_rate, parse_size
 from tests.tui.consoles import line_with, main, press, screen_lines, until, world
 from tui.app import NumamigApp
-from tui.present import command_line, retry_text
-from tui.screens import asking
+from tui.dialogs import asking
+from tui.words.present import command_line, retry_text
 
 WIDE, SMALL = (120, 40), (80, 24)
 

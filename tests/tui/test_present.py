@@ -9,9 +9,9 @@ from numamig.migrate.request import Request, Retry, RetryMode
 from numamig.model.process import Region, RegionKind
 from numamig.text import plain
 from numamig.units import format_count, parse_duration, parse_rate
-from tui.fields import BUDGETS, beside
-from tui.jobwords import flush_pages
-from tui.present import (
+from tui.plans.fields import BUDGETS, beside
+from tui.widgets.jobwords import flush_pages
+from tui.words.present import (
     clock_text,
     command_line,
     duration_text,

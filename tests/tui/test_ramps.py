@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tui.look import Look
-from tui.ramps import ASCII, UNICODE, apportion, blend, digit, meter, spark_rows
-from tui.terminal import Colours, Terminal, detect
+from tui.style.look import Look
+from tui.style.ramps import ASCII, UNICODE, apportion, blend, digit, meter, spark_rows
+from tui.style.terminal import Colours, Terminal, detect
 
 
 def text(spans: list[tuple[str, object]]) -> str:

@@ -14,7 +14,7 @@ from numamig.replay.load import load_profile
 from numamig.replay.run import run_profile
 from tests.tui.consoles import line_with, main, press, until, world
 from tui.app import NumamigApp
-from tui.screens.plan import PlanDialog
+from tui.dialogs.plan import PlanDialog
 
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 

@@ -16,8 +16,8 @@ from tests.tui.consoles import line_with, main, press, until, world
 from tests.tui.hanging import Hanging
 from tests.tui.test_bridge import wait_for
 from tui.app import NumamigApp
-from tui.bridge import Bridge
-from tui.present import pace_text
+from tui.threads.bridge import Bridge
+from tui.words.present import pace_text
 
 
 def test_the_pace_is_said_where_it_is_not_the_walls() -> None:

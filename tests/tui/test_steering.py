@@ -19,8 +19,8 @@ from numamig.model.outcome import Outcome
 from tests.tui.consoles import ANON, World, line_with, main, press, screen_lines, until, world
 from tests.tui.hanging import Hanging
 from tui.app import NumamigApp
-from tui.screens.edit import EditDialog
-from tui.screens.undo import UndoDialog
+from tui.dialogs.edit import EditDialog
+from tui.dialogs.undo import UndoDialog
 
 WIDE, SMALL = (120, 40), (80, 24)
 SECOND = 10**9

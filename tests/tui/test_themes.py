@@ -10,10 +10,10 @@ from numamig.cli import cli
 from numamig.errors import UsageError
 from tests.tui.consoles import line_with, main, press, screen_lines, until, world
 from tui.app import NumamigApp
-from tui.look import Look
-from tui.ramps import blend, contrast
-from tui.terminal import Colours, Terminal
-from tui.themes import SHADES, THEMES, choose, offered
+from tui.style.look import Look
+from tui.style.ramps import blend, contrast
+from tui.style.terminal import Colours, Terminal
+from tui.style.themes import SHADES, THEMES, choose, offered
 
 _EYES = {
     "normal": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),

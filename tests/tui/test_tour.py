@@ -19,7 +19,7 @@ from numamig.replay.load import load_profile
 from numamig.replay.run import run_profile
 from numamig.resources import find_scenario
 from tests.tui.consoles import line_with, main, screen_lines
-from tui.screens.plan import PlanDialog
+from tui.dialogs.plan import PlanDialog
 from tui.tour.app import TourApp
 from tui.tour.bar import State
 from tui.tour.run import check_tour, list_chapters

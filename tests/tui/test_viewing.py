@@ -173,7 +173,7 @@ async def test_screenshots_and_reports_are_kept(tmp_path: Path) -> None:
 
 
 def test_no_file_is_written_over(tmp_path: Path) -> None:
-    from tui.keeping import keep
+    from tui.words.keeping import keep
 
     first, second = keep(tmp_path, "x", ".svg", "a"), keep(tmp_path, "x", ".svg", "b")
     assert (first.name, second.name) == ("numamig-x.svg", "numamig-x-2.svg")

@@ -6,8 +6,8 @@ from numamig.backends.simulator.workload import Workload, WorkloadPlan
 from numamig.model.workings import LockFigures, Workings, WorkloadFigures
 from tests.tui.consoles import line_with, main, until, world
 from tui.app import NumamigApp
-from tui.look import Look
-from tui.terminal import Colours, Terminal
+from tui.style.look import Look
+from tui.style.terminal import Colours, Terminal
 from tui.widgets.workings import WorkingsLines
 
 SECOND = 10**9

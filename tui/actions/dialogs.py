@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.action import MOST_NODES, Action
+from tui.actions.action import MOST_NODES, Action
 
 __all__ = [
     "DIALOGS",

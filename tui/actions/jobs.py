@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.action import Action, always
+from tui.actions.action import Action, always
 from tui.actions.when import has_job, has_order, on_job, run_or_pause, starts
 
 __all__ = ["JOBS"]

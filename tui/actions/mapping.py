@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.action import MAP, MOST_NODES, Action
+from tui.actions.action import MAP, MOST_NODES, Action
 from tui.actions.when import in_panes
 
 __all__ = ["MAPPING"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.action import Action
+from tui.actions.action import Action
 
 __all__ = ["VIEWING"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from numamig.migrate.snapshot import JobState
-from tui.action import Situation
+from tui.actions.action import Situation
 
 __all__ = ["has_job", "has_order", "in_panes", "on_job", "run_or_pause", "starts"]
 

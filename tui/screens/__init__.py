@@ -1,1 +1,1 @@
-"""Screens and dialogs of the console."""
+"""The main screen, in layers: what is shown, and what keys do to it."""

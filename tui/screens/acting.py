@@ -8,23 +8,23 @@ from pathlib import Path
 
 from numamig.migrate.destination import Destination
 from numamig.migrate.snapshot import JobSnapshot, JobState
-from tui.acts import Said
-from tui.again import first_address, form_again, target_again
-from tui.choice import Target
-from tui.earlier import EarlierJob
-from tui.fields import BATCHES, BUDGETS, beside, budget_text
-from tui.jobwords import SLOW_S
-from tui.present import command_line, drain_command, resume_command, undo_command
-from tui.screens.drain import DrainDialog, Drained
-from tui.screens.earlier import EarlierDialog
-from tui.screens.edit import EditDialog, Edited
-from tui.screens.ledger import Account, Chosen, LedgerDialog
-from tui.screens.ledgerlines import Part
+from tui.dialogs.again import first_address, form_again, target_again
+from tui.dialogs.drain import DrainDialog, Drained
+from tui.dialogs.earlier import EarlierDialog
+from tui.dialogs.edit import EditDialog, Edited
+from tui.dialogs.ledger import Account, Chosen, LedgerDialog
+from tui.dialogs.ledgerlines import Part
+from tui.dialogs.plan import Accepted, PlanDialog
+from tui.dialogs.save import SaveDialog
+from tui.dialogs.undo import UndoDialog
+from tui.plans.choice import Target
+from tui.plans.fields import BATCHES, BUDGETS, beside, budget_text
 from tui.screens.looking import LookingScreen
-from tui.screens.plan import Accepted, PlanDialog
-from tui.screens.save import SaveDialog
-from tui.screens.undo import UndoDialog
-from tui.snapshots import Identity
+from tui.threads.acts import Said
+from tui.threads.earlier import EarlierJob
+from tui.threads.snapshots import Identity
+from tui.widgets.jobwords import SLOW_S
+from tui.words.present import command_line, drain_command, resume_command, undo_command
 
 __all__ = ["ActingScreen"]
 

@@ -6,11 +6,11 @@ from textual import on
 
 from numamig.errors import UsageError
 from numamig.model.nodeset import format_nodeset
-from tui.choice import Only
-from tui.picking import HOW, find_text, read_find
+from tui.pages.picking import HOW, find_text, read_find
+from tui.pages.pickingmap import PickingMap
+from tui.plans.choice import Only
 from tui.screens.mapping import MappingScreen
 from tui.widgets.filter import FIND, NODE
-from tui.widgets.pickingmap import PickingMap
 
 __all__ = ["FindingScreen"]
 

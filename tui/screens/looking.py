@@ -12,25 +12,25 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from numamig.migrate.snapshot import JobSnapshot, JobState
-from tui.action import Situation
 from tui.actions import find
-from tui.acts import Said
-from tui.bridge import Bridge
-from tui.choice import Marks, Only
-from tui.held import Held
-from tui.look import Look
-from tui.narrate import Narrator
-from tui.snapshots import Census, RegionsSeen, Steps
+from tui.actions.action import Situation
+from tui.pages.mapview import LABEL
+from tui.pages.pagemap import PageMap
+from tui.plans.choice import Marks, Only
+from tui.style.look import Look
+from tui.threads.acts import Said
+from tui.threads.bridge import Bridge
+from tui.threads.held import Held
+from tui.threads.snapshots import Census, RegionsSeen, Steps
 from tui.widgets.bars import ActLine, Hints, Tabs, TitleBar, TooSmall
 from tui.widgets.filter import FilterBar, FilterLine
-from tui.widgets.mapview import LABEL
 from tui.widgets.nodes import NodeCards
-from tui.widgets.pagemap import PageMap
 from tui.widgets.pane import Pane
 from tui.widgets.processes import ProcessTable
 from tui.widgets.queue import JobStrip, QueuePane
 from tui.widgets.regions import RegionTable
 from tui.widgets.workings import WorkingsLines
+from tui.words.narrate import Narrator
 
 __all__ = ["LookingScreen"]
 

@@ -8,8 +8,8 @@ from textual import on
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from tui.action import bindings
 from tui.actions import ACTIONS
+from tui.actions.action import bindings
 from tui.screens.viewing import ViewingScreen
 from tui.widgets.filter import FILTER, FilterBar
 from tui.widgets.nodes import NodeCards

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textual import on
 
+from tui.pages.pickingmap import PickingMap
 from tui.screens.acting import ActingScreen
-from tui.widgets.pickingmap import PickingMap
 
 __all__ = ["MappingScreen"]
 

@@ -6,16 +6,16 @@ import time
 from functools import partial
 
 from numamig.errors import NumamigError
-from tui.acts import Said
-from tui.held import Held
-from tui.keeping import keep
-from tui.present import clock_text
-from tui.report import Seen, report
-from tui.screens.confirm import Confirm
+from tui.dialogs.confirm import Confirm
+from tui.dialogs.help import Help, keys_here
+from tui.dialogs.home import HomeDialog
 from tui.screens.finding import FindingScreen
-from tui.screens.help import Help, keys_here
-from tui.screens.home import HomeDialog
-from tui.themed import ThemedApp
+from tui.screens.report import Seen, report
+from tui.style.themed import ThemedApp
+from tui.threads.acts import Said
+from tui.threads.held import Held
+from tui.words.keeping import keep
+from tui.words.present import clock_text
 
 __all__ = ["ViewingScreen"]
 

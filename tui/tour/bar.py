@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from tui.look import Look, Spans
+from tui.style.look import Look, Spans
 from tui.widgets.pane import Lines
 
 __all__ = ["CAPTION_LINES", "CaptionBar", "Shown", "State", "keys_shown"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tui.action import MAP, PROCESSES, QUEUE, REGIONS
+from tui.actions.action import MAP, PROCESSES, QUEUE, REGIONS
 from tui.tour.scene import Scene
 
 __all__ = ["Beat", "Chapter", "Condition", "nothing"]

@@ -9,12 +9,12 @@ from textual.screen import Screen
 
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.outcome import Outcome
-from tui.screens.asking import Asking
-from tui.screens.confirm import Confirm
-from tui.screens.ledger import LedgerDialog
-from tui.screens.plan import PlanDialog
-from tui.screens.save import SaveDialog
-from tui.screens.undo import UndoDialog
+from tui.dialogs.asking import Asking
+from tui.dialogs.confirm import Confirm
+from tui.dialogs.ledger import LedgerDialog
+from tui.dialogs.plan import PlanDialog
+from tui.dialogs.save import SaveDialog
+from tui.dialogs.undo import UndoDialog
 from tui.tour.chapter import Condition
 from tui.tour.scene import Scene
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from tui.screens.asking import Asking
+from tui.dialogs.asking import Asking
 from tui.tour.bar import Shown, State, keys_shown
 from tui.tour.chapter import Beat, Chapter, Condition
 from tui.tour.conditions import no_dialog

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from numamig.backends.base import Backend
-from tui.terminal import demand_terminal
+from tui.style.terminal import demand_terminal
 from tui.tour.app import TourApp
 from tui.tour.guide import PATIENCE_S
 from tui.tour.story import story

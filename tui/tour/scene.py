@@ -11,11 +11,11 @@ from textual.screen import Screen
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.outcome import Outcome
 from numamig.units import format_bytes, format_count
-from tui.bridge import Bridge
-from tui.present import duration_text, remote_text
 from tui.screens.main import MainScreen
-from tui.snapshots import Identity, ProcessSeen
+from tui.threads.bridge import Bridge
+from tui.threads.snapshots import Identity, ProcessSeen
 from tui.tour.speeds import CountedSpeed, InsideSpeed, Speed
+from tui.words.present import duration_text, remote_text
 
 __all__ = ["Facts", "Scene"]
 

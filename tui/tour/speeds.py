@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from numamig.units import format_count
-from tui.bridge import Bridge
+from tui.threads.bridge import Bridge
 
 __all__ = ["CountedSpeed", "InsideSpeed", "Speed"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.action import MAP, PROCESSES, REGIONS
+from tui.actions.action import MAP, PROCESSES, REGIONS
 from tui.tour import conditions as when
 from tui.tour.chapter import Beat, Chapter
 

@@ -7,11 +7,11 @@ from textual import events
 from textual.message import Message
 
 from numamig.backends.base import Capabilities
-from tui.action import Situation
-from tui.hints import hints
-from tui.look import Look, Spans
-from tui.present import clock_text, pace_text
+from tui.actions.action import Situation
+from tui.actions.hints import hints
+from tui.style.look import Look, Spans
 from tui.widgets.pane import Lines
+from tui.words.present import clock_text, pace_text
 
 __all__ = ["ActLine", "Hints", "Tabs", "TitleBar", "TooSmall", "machine_spans"]
 

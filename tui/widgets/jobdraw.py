@@ -5,10 +5,10 @@ from __future__ import annotations
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.outcome import Outcome
 from numamig.units import format_count, format_rate
-from tui.jobwords import call_p95_ns, job_stall_ns
-from tui.look import Look, Spans, width_of
-from tui.present import duration_text, outcome_texts, size_text, sources_of
-from tui.ramps import OUTCOME_GLYPHS, apportion, spark_rows
+from tui.style.look import Look, Spans, width_of
+from tui.style.ramps import OUTCOME_GLYPHS, apportion, spark_rows
+from tui.widgets.jobwords import call_p95_ns, job_stall_ns
+from tui.words.present import duration_text, outcome_texts, size_text, sources_of
 
 __all__ = ["job_line", "outcome_line", "rate_line", "scale_of", "spark_lines", "way_of"]
 

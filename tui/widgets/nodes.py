@@ -12,11 +12,11 @@ from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.nodeset import format_nodeset
 from numamig.model.topology import Node
 from numamig.units import format_bytes, format_rate
-from tui.look import Look, Spans, width_of
-from tui.present import short_size
-from tui.ramps import meter, spark_rows
-from tui.snapshots import NodesSeen
+from tui.style.look import Look, Spans, width_of
+from tui.style.ramps import meter, spark_rows
+from tui.threads.snapshots import NodesSeen
 from tui.widgets.pane import Lines
+from tui.words.present import short_size
 
 __all__ = ["NodeCards", "Traffic"]
 

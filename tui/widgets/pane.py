@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.look import Look, Spans, width_of
+from tui.style.look import Look, Spans, width_of
 
 __all__ = ["Lines", "Pane", "Table"]
 

@@ -9,13 +9,13 @@ from rich.style import Style
 from textual import events
 
 from numamig.model.nodeset import format_nodeset
-from tui.choice import Marks
-from tui.look import Look, Spans, width_of
-from tui.present import estimated_share, remote_text, size_text
-from tui.ramps import digit
-from tui.sieve import sieve
-from tui.snapshots import Census, Identity, ProcessSeen, Standing
+from tui.plans.choice import Marks
+from tui.style.look import Look, Spans, width_of
+from tui.style.ramps import digit
+from tui.threads.snapshots import Census, Identity, ProcessSeen, Standing
 from tui.widgets.pane import Table
+from tui.widgets.sieve import sieve
+from tui.words.present import estimated_share, remote_text, size_text
 
 __all__ = ["ProcessTable"]
 

@@ -7,12 +7,12 @@ from textwrap import wrap
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.outcome import Outcome
 from numamig.units import format_count, format_rate
-from tui.jobwords import HANGS, SLOW_S, flush_pages, job_notes, state_words
-from tui.look import Look, Spans, width_of
-from tui.present import duration_text, retry_text
-from tui.snapshots import Steps
+from tui.style.look import Look, Spans, width_of
+from tui.threads.snapshots import Steps
 from tui.widgets.jobdraw import job_line, outcome_line, rate_line, spark_lines
+from tui.widgets.jobwords import HANGS, SLOW_S, flush_pages, job_notes, state_words
 from tui.widgets.pane import Lines, Table
+from tui.words.present import duration_text, retry_text
 
 __all__ = ["JobStrip", "QueuePane"]
 

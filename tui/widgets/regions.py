@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from numamig.model.process import Region
 from numamig.observe.placement import Placement
-from tui.choice import Marks
-from tui.look import Look, Spans
-from tui.present import estimated_share, region_label, remote_text, size_text
-from tui.ramps import apportion
-from tui.snapshots import ProcessSeen, RegionsSeen, Standing
+from tui.plans.choice import Marks
+from tui.style.look import Look, Spans
+from tui.style.ramps import apportion
+from tui.threads.snapshots import ProcessSeen, RegionsSeen, Standing
 from tui.widgets.pane import Table
+from tui.words.present import estimated_share, region_label, remote_text, size_text
 
 __all__ = ["RegionTable"]
 

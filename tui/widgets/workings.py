@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 from numamig.model.workings import LockFigures, Workings, WorkloadFigures
-from tui.look import Look, Spans, width_of
-from tui.present import duration_text
-from tui.ramps import meter, spark_rows
+from tui.style.look import Look, Spans, width_of
+from tui.style.ramps import meter, spark_rows
 from tui.widgets.pane import Lines
+from tui.words.present import duration_text
 
 __all__ = ["WorkingsLines"]
 

@@ -1,0 +1,1 @@
+"""Dialogs: what is asked, shown or saved over the main screen."""

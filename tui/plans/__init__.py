@@ -1,0 +1,1 @@
+"""What the operator has chosen, as values: targets, fields, and the requests that they come to."""
