@@ -22,7 +22,7 @@ _HEADINGS: Mapping[str, str] = {
     "Before anything moves": "dry_run yes strict",
     _SHARED: "backend scenario machine speed as_json color ascii_only version",
 }
-"""Heading → names of parameters, as functions get them. All others come first, under "Options"."""
+"""Heading → names of parameters, as functions get them. All others come first."""
 _FEW = 6
 """Up to so many options of a command's own need no headings but one."""
 _SOME = 3
@@ -59,7 +59,7 @@ class TeachingGroup(click.Group):
         for heading, commands in self.headings.items():
             with formatter.section(heading):
                 formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
-        _write_options(self.get_params(ctx), ctx, formatter)
+        _write_options(self.get_params(ctx), ctx, formatter, own="Console")
 
 
 def _write_text(command: click.Command, formatter: click.HelpFormatter) -> None:
@@ -81,25 +81,27 @@ def _write_text(command: click.Command, formatter: click.HelpFormatter) -> None:
             formatter.write_text(rest)
 
 
-def _write_options(params: Sequence[click.Parameter], ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    for heading, options in _under_headings([param for param in params if isinstance(param, click.Option)]):
+def _write_options(
+    params: Sequence[click.Parameter], ctx: click.Context, formatter: click.HelpFormatter, *, own: str = "Options"
+) -> None:
+    for heading, options in _under_headings([param for param in params if isinstance(param, click.Option)], own):
         if records := [record for option in options if (record := option.get_help_record(ctx)) is not None]:
             with formatter.section(heading):
                 formatter.write_dl(records)
 
 
-def _under_headings(options: list[click.Option]) -> Iterator[tuple[str, list[click.Option]]]:
+def _under_headings(options: list[click.Option], first: str) -> Iterator[tuple[str, list[click.Option]]]:
     """Those of the command itself first; where they are few, without further headings for them."""
     of_all = _HEADINGS[_SHARED].split()
     own = [option for option in options if not _is_in(option, of_all)]
     if len(own) <= _FEW:
-        yield "Options", own
+        yield first, own
     else:
         parts = {
             heading: [option for option in own if option.name in names.split()] for heading, names in _HEADINGS.items()
         }
         parts = {heading: part for heading, part in parts.items() if len(part) >= _SOME}
-        yield "Options", [option for option in own if not any(option in part for part in parts.values())]
+        yield first, [option for option in own if not any(option in part for part in parts.values())]
         yield from parts.items()
     yield _SHARED, [option for option in options if _is_in(option, of_all)]
 

@@ -65,8 +65,8 @@ def test_help_names_every_command_once_under_what_it_is_for(numamig: Numamig) ->
     assert sorted(name for names in _PURPOSES.values() for name in names if name in _COMMANDS) == sorted(_COMMANDS)
     lines = numamig("--help").stdout.splitlines()
     headings = [line.removesuffix(":") for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Examples", *_PURPOSES, "Machine and output", "Exit codes"]
-    listed = lines[lines.index("Look:") : lines.index("Machine and output:")]
+    assert headings == ["Examples", *_PURPOSES, "Console", "Machine and output", "Exit codes"]
+    listed = lines[lines.index("Look:") : lines.index("Console:")]
     for name, words in _COMMANDS.items():
         (line,) = [line for line in listed if line.startswith(f"  {name} ")]
         assert line.split(maxsplit=1)[1].split()[0] == words.split()[0]
