@@ -37,7 +37,7 @@ async def test_the_overview(monkeypatch: pytest.MonkeyPatch) -> None:
         lines = screen_lines(app)
         assert lines[0].startswith(" numamig  ╱╱ SIMULATED ╱╱ testbench · linux-6.12")
         assert lines[1].startswith(" 0  cpu 0-1  DRAM") and "2  no cpu  DRAM" in lines[1]
-        assert lines[1].endswith("distance 0  10 20 20")
+        assert lines[1].endswith("distance 0  10▒20▒20")
         assert line_with(app, "     100 db")[:45].rstrip() == "     100 db          12.0M 0░░░░1     67% 1"
         assert line_with(app, "     200 ")[:45].rstrip() == "     200 cache        2.0M 2▒▒▒▒▒▒      - *"
         assert line_with(app, "     300 ")[:45].rstrip() == "     300 tiny          64K 0           0% 0"

@@ -153,8 +153,7 @@ class LookingScreen(Screen[None]):
         self.query_one("#middle").display = not one or self.active != "queue"
         self.set_class(self.big, "big")
         self.nodes.small = self._mode != "wide"
-        lines = self.nodes.wanted_lines(self.size.width)
-        self.nodes.styles.height = lines
+        self.nodes.styles.height = self.nodes.wanted_lines(*self.size)
 
     def go_to_pane(self, name: str) -> None:
         self.active = name

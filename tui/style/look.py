@@ -189,6 +189,20 @@ class Look:
         """Hostile text, harmless."""
         return plain(text, only_ascii=self.ascii)
 
+    def far(self, share: float) -> Span:
+        """What stands before a distance, and its style: greys, since colour means node; glyphs where there are none.
+
+        :param share: 0 is here, 1 the farthest that there is; negative is not known
+        """
+        if share <= 0:
+            return " ", self.dim
+        shades, weight = self._shades, self.bold if share == 1 else self.plain
+        if shades is None:
+            return self.glyphs.far[min(len(self.glyphs.far), round(share * len(self.glyphs.far)) or 1) - 1], weight
+        ground = blend(shades.foreground, shades.background, 0.08 + 0.72 * share)
+        ink = max(shades.foreground, shades.background, key=lambda colour: contrast(colour, ground))
+        return " ", weight + Style(color=ink, bgcolor=ground)
+
     def fit(self, text: str, width: int, *, right: bool = False, keep_end: bool = False) -> str:
         return fit(text, width, right=right, ellipsis=self.glyphs.ellipsis, keep_end=keep_end)
 

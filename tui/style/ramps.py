@@ -45,6 +45,8 @@ class Glyphs:
     unread: str
     heat: str
     """Steps of heat, where that has no colours; the first is for pages that nobody touches."""
+    far: str
+    """Steps of a distance, where that has no greys."""
     full: str
     eighths: str
     """Steps of a horizontal bar, the empty one first."""
@@ -81,6 +83,7 @@ UNICODE = Glyphs(
     absent="·",
     unread="~",
     heat="·░▒▓█",
+    far="░▒▓█",
     full="█",
     eighths=" ▏▎▍▌▋▊▉█",
     sparks=" ▁▂▃▄▅▆▇█",
@@ -113,6 +116,7 @@ ASCII = Glyphs(
     absent=".",
     unread="~",
     heat=".-+*#",
+    far=".:*#",
     full="#",
     eighths="  ..--##",
     sparks=" ..:-=+*#",

@@ -2,70 +2,34 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 
 from textual import events
 from textual.message import Message
 
 from numamig.migrate.snapshot import JobSnapshot
-from numamig.model.nodeset import format_nodeset
-from numamig.model.topology import Node
-from numamig.units import format_bytes, format_rate
+from numamig.model.topology import Node, Topology
 from tui.style.look import Look, Spans, width_of
-from tui.style.ramps import meter, spark_rows
 from tui.threads.snapshots import NodesSeen
+from tui.widgets.distances import Distances, distances
+from tui.widgets.nodedrawing import NodeDrawing
 from tui.widgets.pane import Lines
-from tui.words.present import short_size
+from tui.widgets.traffic import Traffic
 
-__all__ = ["NodeCards", "Traffic"]
+__all__ = ["NodeCards"]
 
-_PRESSED = 0.9
 _CARDS = 4
 """Up to so many nodes have a card of several lines; more have a line each."""
 _CARD = 24
 _LEAST_CARD = 19
 """Narrower ones are no use beside the distances."""
-_SAMPLES = 8
 _LINES = 4
-
-
-class Traffic:
-    """Bytes that jobs moved into and out of each node, per second of the machine's clock."""
-
-    def __init__(self) -> None:
-        self.rates: deque[dict[tuple[int, str], float]] = deque(maxlen=_SAMPLES)
-        self._moved: dict[tuple[int, str], int] = {}
-        self._busy_ns = 0
-        self._sampled_s = float("-inf")
-
-    def sample(self, jobs: Iterable[JobSnapshot], now_s: float) -> bool:
-        """Twice a second, what has changed since; whether there is anything new to draw."""
-        if now_s - self._sampled_s < 0.5:
-            return False
-        quiet = not any(self.rates)
-        moved: dict[tuple[int, str], int] = {}
-        busy_ns = 0
-        for job in jobs:
-            busy_ns += job.busy_ns
-            for (source, target), pages in job.moved.items():
-                for key in ((source, "out"), (target, "in")):
-                    moved[key] = moved.get(key, 0) + pages * job.plan.page_size
-        elapsed_ns = busy_ns - self._busy_ns
-        grown = (
-            {key: (count - self._moved.get(key, 0)) * 1e9 / elapsed_ns for key, count in moved.items()}
-            if elapsed_ns > 0
-            else {}
-        )
-        self.rates.append(grown)
-        self._moved, self._busy_ns, self._sampled_s = moved, busy_ns, now_s
-        return bool(grown) or not quiet
-
-    def of(self, node: int) -> tuple[str, list[float]]:
-        """Which way most of it flows, and the latest rates; nothing where all is quiet."""
-        both = {way: [rates.get((node, way), 0.0) for rates in self.rates] for way in ("in", "out")}
-        way = max(both, key=lambda w: sum(both[w]))
-        return (way, both[way]) if sum(both[way]) else ("", [])
+_MOST_LINES = 6
+"""For nodes in columns."""
+_WHOLE = 76
+"""Cells for all that a card says in one line."""
+_LEAST = 16
+"""The narrowest that a node has among many."""
 
 
 class NodeCards(Lines):
@@ -84,6 +48,10 @@ class NodeCards(Lines):
         self.traffic = Traffic()
         self.spot: int | None = None
         self.small = False
+        self._top = 0
+        """Lines above, where there are more nodes than room."""
+        self._measured: Topology | None = None
+        self._far = Distances((), (), ())
 
     def show(self, seen: NodesSeen | None, jobs: Iterable[JobSnapshot], now_s: float) -> None:
         before, self.seen = self.seen, seen
@@ -91,19 +59,52 @@ class NodeCards(Lines):
             self.refresh()
 
     def show_spot(self, spot: int | None) -> None:
-        """Only this node in colour."""
+        """Only this node in colour; among many it is brought into view."""
         self.spot = spot
+        ids = [node.id for node in self.seen.topology.nodes] if self.seen is not None else []
+        if spot in ids:
+            columns, slots = self._slots
+            at = ids.index(spot)
+            if not self._top * columns <= at < self._top * columns + slots:
+                self._scroll(at // columns)
         self.refresh()
 
-    def wanted_lines(self, width: int) -> int:
-        """Height for what there is to show."""
+    def wanted_lines(self, width: int, height: int) -> int:
+        """Lines for what there is to show, on a screen of so many cells."""
         count = len(self.seen.topology.nodes) if self.seen is not None else 0
-        if count > _CARDS:
-            return min(6, -(-count // self._columns(width)))
-        return 2 if self.small else _LINES
+        if count <= _CARDS:
+            return 2 if self.small else _LINES
+        most = min(_MOST_LINES, height // 4)
+        if not self.small and count <= height // 5 and width - self._distances.width >= _WHOLE:
+            return count
+        return min(most, -(-count // self._columns(count, most, width)))
 
-    def _columns(self, width: int) -> int:
-        return max(1, width // 38)
+    def _columns(self, count: int, lines: int, width: int) -> int:
+        """As few as all nodes fit with, so that each has room; where they do not, as many as can be read."""
+        return max(1, min(width // _LEAST, -(-count // max(1, lines))))
+
+    @property
+    def _slots(self) -> tuple[int, int]:
+        """How many columns, and how many nodes are in view: the last place may say what is not."""
+        count = len(self.seen.topology.nodes) if self.seen is not None else 0
+        lines = max(1, self.size.height)
+        columns = self._columns(count, lines, self.size.width)
+        return columns, columns * lines - (count > columns * lines)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._scroll(self._top + 1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._scroll(self._top - 1)
+
+    def _scroll(self, top: int) -> None:
+        """So many lines are above."""
+        columns, slots = self._slots
+        count = len(self.seen.topology.nodes) if self.seen is not None else 0
+        top = max(0, min(-(-(count - slots) // columns), top)) if count > _CARDS else 0
+        if top != self._top:
+            self._top = top
+            self.refresh()
 
     def on_click(self, event: events.Click) -> None:
         node = self._node_at(event.x, event.y, self.size.width)
@@ -115,8 +116,11 @@ class NodeCards(Lines):
         if not nodes:
             return None
         if len(nodes) > _CARDS:
-            columns = self._columns(width)
+            columns, slots = self._slots
             at = y * columns + min(columns - 1, x // (width // columns))
+            if at >= slots:
+                return None
+            at += self._top * columns
         else:
             at = x // self._card_width(nodes, width)
         return nodes[at].id if at < len(nodes) else None
@@ -125,7 +129,7 @@ class NodeCards(Lines):
         """Cells of a card; the distances give way where it would be too narrow."""
         if self.small:
             return max(1, width // len(nodes))
-        card = min(_CARD, (width - self._matrix_width(nodes)) // len(nodes))
+        card = min(_CARD, (width - self._distances.width) // len(nodes))
         return card if card >= _LEAST_CARD else min(_CARD, width // len(nodes))
 
     def line(self, y: int, width: int) -> Spans:
@@ -133,108 +137,60 @@ class NodeCards(Lines):
             return [(" looking", self.look.label)] if y == 0 else []
         nodes = self.seen.topology.nodes
         if len(nodes) > _CARDS:
-            return self._compact(nodes, y, width)
+            return self._compact(self.seen, y, width)
         if not nodes:
             return []
-        card, matrix = self._card_width(nodes, width), self._matrix_width(nodes)
-        spans = self._cards(nodes, y, card)
+        card, matrix = self._card_width(nodes, width), self._distances.width
+        spans = self._cards(self.seen, y, card)
         if self.small or width - card * len(nodes) < matrix:
             return spans
-        return [*spans, (" " * (width - width_of(spans) - matrix), self.look.plain), *self._matrix(nodes, y)]
+        return [*spans, (" " * (width - width_of(spans) - matrix), self.look.plain), *self._matrix(y)]
 
-    def _cards(self, nodes: tuple[Node, ...], y: int, card: int) -> Spans:
+    def _cards(self, seen: NodesSeen, y: int, card: int) -> Spans:
         spans: Spans = []
-        for node in nodes:
-            part = self._small_card(node, y, card - 1) if self.small else self._card(node, y, card - 1)
+        draw = NodeDrawing(self.look, seen, self.traffic, self.spot)
+        for node in seen.topology.nodes:
+            part = draw.small_card(node, y, card - 1) if self.small else draw.card(node, y, card - 1)
             spans += [*self.look.cut(part, card - 1), (" ", self.look.plain)]
         return spans
 
-    def _share(self, node: Node) -> tuple[float, int]:
-        free = self.seen.counters.free_bytes.get(node.id, node.free_bytes) if self.seen is not None else node.free_bytes
-        used = max(0, node.total_bytes - free)
-        return (used / node.total_bytes if node.total_bytes else 0.0), used
-
-    def _short(self, node: Node) -> str:
-        """``low``, ``min``: the watermark that its free memory is below; ``""`` where there is enough."""
-        counters = self.seen.counters if self.seen is not None else None
-        if counters is None or node.id not in counters.watermarks:
-            return ""
-        return counters.watermarks[node.id].crossed(counters.free_bytes.get(node.id, node.free_bytes))
-
-    def _bar(self, node: Node, share: float, cells: int) -> Spans:
-        bar, rest = meter(share, cells, self.look.glyphs)
-        aside = self.spot is not None and self.spot != node.id
-        return [(bar, self.look.dim if aside else self.look.ink(node.id)), (rest, self.look.dim)]
-
-    def _percent(self, node: Node, share: float) -> Spans:
-        """One mark where little is free; two where the kernel has begun to reclaim."""
-        mark = self.look.glyphs.pressure
-        marks = mark * 2 if self._short(node) else f" {mark}" if share >= _PRESSED else "  "
-        return [
-            (f"{share * 100:>3.0f}%", self.look.bold if marks.strip() else self.look.plain),
-            (marks, self.look.bold),
-        ]
-
-    def _cpus(self, node: Node) -> str:
-        return f"cpu {format_nodeset(node.cpus)}" if node.cpus else "no cpu"
-
-    def _card(self, node: Node, y: int, width: int) -> Spans:
-        look = self.look
-        share, used = self._share(node)
-        if y == 0:
-            return [look.chip(node.id), (f" {self._cpus(node)}  ", look.plain), (look.shown(node.label), look.label)]
-        if not node.has_memory:
-            return [(" no memory", look.label)] if y == 1 else []
-        if y == 1:
-            return [*self._bar(node, share, width - 7), (" ", look.plain), *self._percent(node, share)]
-        if y == 2:
-            sizes = f"{format_bytes(used)} of {short_size(node.total_bytes)}"
-            short = self._short(node)
-            return [
-                (f"{sizes} ", look.label),
-                (f"below {short}" if short else "used", look.bold if short else look.label),
-            ]
-        way, rates = self.traffic.of(node.id)
-        if not way:
-            return [("idle", look.dim)]
-        (plot,) = spark_rows(rates, 1, max(rates), look.glyphs)
-        return [(f"{way:<4}", look.label), (f"{plot} ", look.ink(node.id)), (format_rate(rates[-1]), look.plain)]
-
-    def _small_card(self, node: Node, y: int, width: int) -> Spans:
-        look = self.look
-        share, used = self._share(node)
-        if y == 0:
-            return [look.chip(node.id), *self._bar(node, share, max(2, width - 9)), *self._percent(node, share)]
-        way, rates = self.traffic.of(node.id)
-        size = (
-            f"{used / (1 << 30):.0f}/{short_size(node.total_bytes)}"
-            if node.total_bytes >= 4 << 30
-            else (f"{used >> 20}/{short_size(node.total_bytes)}")
-        )
-        short = self._short(node)
-        flow = f"{way} {format_rate(rates[-1])}" if way else f"<{short}" if short else self._cpus(node)
-        return [(f" {size.replace('.0', '')} ", look.label), (flow, look.plain if way or short else look.dim)]
-
-    def _compact(self, nodes: tuple[Node, ...], y: int, width: int) -> Spans:
-        columns, lines = self._columns(width), self.size.height
+    def _compact(self, seen: NodesSeen, y: int, width: int) -> Spans:
+        """A line for each node with its distances, or several nodes in a line."""
+        columns, slots = self._slots
+        matrix, nodes = self._distances.width, seen.topology.nodes
+        draw = NodeDrawing(self.look, seen, self.traffic, self.spot)
+        if columns == 1 and not self.small and width - matrix >= _WHOLE:
+            if y >= len(nodes):
+                return []
+            left = self.look.cut(draw.whole(nodes[y], width - matrix), width - matrix)
+            return [*left, *self._distances.row(y, self.look)]
         spans: Spans = []
         cell = width // columns
-        for column in range(columns):
-            at = y * columns + column
-            if at >= len(nodes):
-                break
-            hidden = len(nodes) - columns * lines
-            if hidden > 0 and y == lines - 1 and column == columns - 1:
-                spans.append((f"and {hidden + 1} more nodes", self.look.label))
-                break
-            share, used = self._share(nodes[at])
-            part = [self.look.chip(nodes[at].id), *self._bar(nodes[at], share, 9), *self._percent(nodes[at], share),
-                    (f" {format_bytes(used)} of {format_bytes(nodes[at].total_bytes)}", self.look.label)]  # fmt: skip
-            spans += [*self.look.cut(part, cell - 1), (" ", self.look.plain)]
+        first = self._top * columns
+        for at in range(y * columns, min((y + 1) * columns, slots + 1)):
+            if at == slots and len(nodes) > slots:
+                last = min(len(nodes), first + slots)
+                more = f"{first + 1}-{last} of {len(nodes)}" if first else f"+{len(nodes) - slots} more"
+                spans.append((f" {more}", self.look.label))
+            elif at < slots and first + at < len(nodes):
+                far = self._far_from_spot(first + at)
+                part = draw.tight(nodes[first + at], cell - 1, far)
+                spans += [*self.look.cut(part, cell - 1), (" ", self.look.plain)]
         return spans
 
-    def _matrix_width(self, nodes: tuple[Node, ...]) -> int:
-        return 11 + 3 * len(nodes)
+    def _far_from_spot(self, at: int) -> Spans:
+        """There is no room for the distances of many nodes; from the one in the spotlight there is."""
+        far = self._distances
+        return [far.span(far.nodes.index(self.spot), at, self.look)] if self.spot in far.nodes else []
+
+    @property
+    def _distances(self) -> Distances:
+        """Of the machine that was seen last."""
+        topology = self.seen.topology if self.seen is not None else None
+        if topology is not self._measured:
+            self._measured = topology
+            self._far = distances(topology) if topology is not None else Distances((), (), ())
+        return self._far
 
     def _kernel_acts(self, lines: int) -> list[str]:
         """What the kernel moves pages for by itself, in so many lines."""
@@ -244,20 +200,12 @@ class NodeCards(Lines):
         acts = [act for act, on in (("balancing", switches.balancing), ("demotion", switches.demotion)) if on]
         return [", ".join(acts)] if len(acts) > lines else [f"{act} on" for act in acts]
 
-    def _matrix(self, nodes: tuple[Node, ...], y: int) -> Spans:
-        if self.seen is None:
-            return []
-        if y >= len(nodes):
-            acts = self._kernel_acts(_LINES - len(nodes))[y - len(nodes) :]
-            return [(acts[0], self.look.label)] if acts else []
-        here = nodes[y].id
-        spans: Spans = [("distance " if y == 0 else " " * 9, self.look.label), (f"{here} ", self.look.ink(here))]
-        longest = max(self.seen.topology.distances.values(), default=0)
-        for node in nodes:
-            distance = self.seen.topology.distances.get((here, node.id))
-            text = f"{distance if distance is not None else '-':>3}"
-            spans.append((text, self.look.bold if distance == longest else self.look.label))
-        return spans
+    def _matrix(self, y: int) -> Spans:
+        far = self._distances
+        if y < len(far.nodes):
+            return far.row(y, self.look)
+        acts = self._kernel_acts(_LINES - len(far.nodes))[y - len(far.nodes) :]
+        return [(acts[0], self.look.label)] if acts else []
 
 
 def _drawn(seen: NodesSeen | None) -> object:
