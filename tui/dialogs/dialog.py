@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar, TypeVar
 
+from rich.console import RenderableType
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen
 
+from tui.dialogs.shade import Shade
 from tui.style.look import Look, Spans
 from tui.widgets.pane import Lines
 
@@ -51,6 +54,11 @@ class Dialog(ModalScreen[Result]):
         with Vertical(id="dialog", classes="ascii" if self.look.ascii else "") as frame:
             frame.border_title = self._title
             yield self.box
+
+    def render(self) -> RenderableType:
+        """The screen below, shaded."""
+        below = super().render()
+        return Shade(below.screen, below.color) if isinstance(below, BackgroundScreen) else below
 
     def action_dialog_help(self) -> None:
         from tui.dialogs.help import Help, keys_of  # help is a dialog itself
