@@ -8,7 +8,9 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input
 
 from numamig.migrate.snapshot import JobSnapshot, JobState
@@ -42,6 +44,9 @@ _LEFT = 46
 
 class LookingScreen(Screen[None]):
     """Reads the latest snapshots on a timer and hands them to the widgets."""
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """Panes show by themselves which of them has it; Textual's own would paint the whole screen again."""
 
     class Acted(Message):
         """Something was done that was asked for."""
@@ -216,6 +221,8 @@ class LookingScreen(Screen[None]):
         )
         self.act.show(self.narrator.command or looking, self.narrator.note)
         self.hints.show(self.situation())
+        # One of them at a time, at once: with another number of lines Textual would paint all the others again.
+        self.filter_line.display = self.filter_bar.display
         self.hints.display = not self.filter_bar.display
 
     def _front(self, jobs: tuple[JobSnapshot, ...]) -> JobSnapshot | None:

@@ -56,11 +56,11 @@ class MainScreen(ViewingScreen):
         pane = self.panes[self.active]
         if self.filter_bar.display and self.filter_bar.purpose != FILTER:
             self.cleared_for_map()
-            pane.focus()
+            self.set_focus(pane)
         elif isinstance(pane, ProcessTable | RegionTable) and (self.filter_bar.display or pane.filter):
             self.filter_bar.value = ""
             pane.set_filter("")
-            pane.focus()
+            self.set_focus(pane)
         elif self.active == "map" and self.back_out():
             self.redraw_lists()
         elif self.spot is not None:
@@ -114,7 +114,11 @@ class MainScreen(ViewingScreen):
         pane = self.panes[self.active]
         if self.filter_bar.display and self.filter_bar.purpose != FILTER:
             self.typed_for_map(event.value)
-        elif self.filter_bar.display and isinstance(pane, ProcessTable | RegionTable):
+        elif (
+            self.filter_bar.display
+            and isinstance(pane, ProcessTable | RegionTable)
+            and event.value.strip() != pane.filter  # esc has cleared both by now
+        ):
             pane.set_filter(event.value)
             self._show_selected(self.bridge.now_s())
 

@@ -41,6 +41,7 @@ class FilterLine(Horizontal):
 
     def __init__(self, bar: FilterBar) -> None:
         super().__init__(id="filter-line")
+        self.display = False
         self._bar = bar
         self._fault = Static(id="filter-fault", markup=False)
 
