@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import yaml
 
 from numamig.errors import Fault, FileError
+from numamig.yamlevents import nodes_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -152,8 +153,8 @@ def compose_yaml(name: str, text: bytes, allowance: Allowance | None = None) -> 
     """
     allowance = allowance or Allowance()
     try:
-        faults = _refused(name, text, allowance)
-        root = None if faults else yaml.compose(text, Loader=yaml.SafeLoader)
+        events, faults = _read(name, text, allowance)
+        root = None if faults else nodes_of(events)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = (error.problem or "is no YAML") + _about_braces(text, mark)
@@ -172,14 +173,16 @@ def fault_at(name: str, mark: Any, message: str) -> Fault:
     return Fault(mark.line + 1, mark.column + 1, message, name)
 
 
-def _refused(name: str, text: bytes, allowance: Allowance) -> list[Fault]:
-    """What must not be composed, found in one pass that holds nothing.
+def _read(name: str, text: bytes, allowance: Allowance) -> tuple[list[yaml.Event], list[Fault]]:
+    """The events of a text, and what of them must not be composed.
 
     :raises FileError: there is too much of it to go on.
     """
+    events: list[yaml.Event] = []
     faults: list[Fault] = []
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        events.append(event)
         mark = event.start_mark
         allowance.values -= isinstance(event, yaml.NodeEvent)
         if allowance.values < 0:
@@ -196,7 +199,7 @@ def _refused(name: str, text: bytes, allowance: Allowance) -> list[Fault]:
         if isinstance(event, yaml.AliasEvent):
             words = f"aliases (*{str(event.anchor)[:60]}) are not used here: write the value out"
             faults.append(fault_at(name, mark, words))
-    return faults
+    return events, faults
 
 
 def _about_braces(text: bytes, mark: Any) -> str:
