@@ -137,7 +137,7 @@ MEASURES: dict[str, Callable[[argparse.Namespace], Figures]] = {"keys": keys, "i
 
 def _first_picture(screen: Screen) -> bool:
     """The console's own: title, panes and hints. Textual's blank screen before it does not count."""
-    return all(screen.find(words) is not None for words in ("numamig", "Processes", "q quit"))
+    return all(screen.find(words) is not None for words in ("numamig", "Processes", "? help"))
 
 
 def _lists(processes: int) -> Callable[[Screen], bool]:

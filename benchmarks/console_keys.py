@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from benchmarks.terminal import Screen
 from tui.style.ramps import UNICODE
+from tui.widgets.processes import SORTS
 
 __all__ = ["Mark", "Press", "address", "bucket", "dialog", "focus", "order", "process", "spotlight", "typed", "walk"]
 
@@ -107,7 +108,7 @@ def walk(chance: random.Random) -> Iterator[Press]:
         yield from chance.choice(walks)(chance)
 
 
-_SORTING = [Press("sort", "s", order)] * 4
+_SORTING = [Press("sort", "s", order)] * len(SORTS)
 """Through all orders, to the first again."""
 _PLANNING = [Press("plan", "m", dialog), Press("leave", "\x1b", dialog)]
 
