@@ -125,9 +125,9 @@ async def test_read_only_while_a_job_runs_can_only_pause_or_end_it() -> None:
         await until(pilot, lambda: line_with(app, "exact"))
         number = held_job(app, made, batch_pages=16)
         app.bridge.run(number)
-        await until(pilot, lambda: line_with(app, "pause 1"))
+        await until(pilot, lambda: line_with(app, "p pause"))
         await command(pilot, app, "read-only on", "whether memory can")
-        await until(pilot, lambda: "READ-ONLY" in screen_lines(app)[0] and line_with(app, "pause 1"))
+        await until(pilot, lambda: "READ-ONLY" in screen_lines(app)[0] and line_with(app, "p pause"))
         await press(pilot, "p")
         await until(pilot, lambda: app.bridge.jobs()[0].state is JobState.HELD and not line_with(app, "p pause"))
         steps = app.bridge.jobs()[0].steps

@@ -23,7 +23,7 @@ def hints(situation: Situation, width: int) -> list[Hint]:
     if len(spots) > 1:
         found.append((_SPOT_RANK, (f"{spots[0]}-{spots[-1]}", "spot", "")))
     found.sort(key=lambda entry: entry[0])
-    last, *rest = (hint for _, hint in found)
+    last, *rest = _each_job_once([hint for _, hint in found])
     kept: list[Hint] = []
     left = width - _width(last)
     for hint in rest:
@@ -32,6 +32,19 @@ def hints(situation: Situation, width: int) -> list[Hint]:
             break
         kept.append(hint)
     return [*kept, last]
+
+
+def _each_job_once(found: list[Hint]) -> list[Hint]:
+    """The number of a job with the first key that acts on it: ``. step 7  p run  u undo...``."""
+    named: set[str] = set()
+    shorter: list[Hint] = []
+    for keys, label, call in found:
+        word, _, number = label.rstrip(".").rpartition(" ")
+        if word and number.isdigit():
+            label = word + label[len(label.rstrip(".")) :] if number in named else label
+            named.add(number)
+        shorter.append((keys, label, call))
+    return shorter
 
 
 def _width(hint: Hint) -> int:

@@ -27,7 +27,7 @@ LISTS: tuple[Action, ...] = (
         "mark all that are shown, or none",
         "lists",
         applies=lambda s: s.mark and (s.pane in (PROCESSES, REGIONS) or (s.pane == MAP and s.only)),
-        rank=45,
+        rank=46,
     ),
     Action(
         "filter",
@@ -38,10 +38,10 @@ LISTS: tuple[Action, ...] = (
         "lists",
         applies=in_panes(PROCESSES, REGIONS, MAP),
         say=lambda s: "find" if s.pane == MAP else "filter",
-        rank=50,
+        rank=30,
         types_ahead=True,
     ),
-    Action("sort", "s", "sort", "sort", "sort by the next column", "lists", applies=in_panes(PROCESSES), rank=55),
+    Action("sort", "s", "sort", "sort", "sort by the next column", "lists", applies=in_panes(PROCESSES), rank=32),
     Action(
         "sort-reverse", "S", "sort_reverse", "reverse", "sort the other way round", "lists", applies=in_panes(PROCESSES)
     ),

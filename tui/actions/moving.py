@@ -22,7 +22,7 @@ MOVING: tuple[Action, ...] = (
     _move("last", "G,end", "to the last"),
     _move("page_down", "ctrl+d,pagedown", "half a page down"),
     _move("page_up", "ctrl+u,pageup", "half a page up"),
-    Action("pane-next", "tab", "pane", "pane", "the next: processes, regions, map, queue", "move", 1, rank=80),
+    Action("pane-next", "tab", "pane", "pane", "the next: processes, regions, map, queue", "move", 1, rank=22),
     Action("pane-previous", "shift+tab", "pane", "back", "the pane before", "move", -1),
     Action(
         "go-in",
@@ -32,7 +32,7 @@ MOVING: tuple[Action, ...] = (
         "into a process, region, ledger; closer in the map",
         "move",
         applies=lambda s: s.ledger is not None if s.pane == QUEUE else s.process,
-        rank=60,
+        rank=24,
     ),
     Action(
         "go-out",
@@ -42,6 +42,6 @@ MOVING: tuple[Action, ...] = (
         "out again, also of range, zoom, filter; never quits",
         "move",
         applies=lambda s: s.out,
-        rank=75,
+        rank=33,
     ),
 )
