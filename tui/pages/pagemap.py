@@ -102,6 +102,7 @@ class PageMap(PointedMap):
         sight = self._sight
         if seen is not None and seen is not sight.seen:
             self._refresh_cells(sight.take(seen, self.window.regions, now_s))
+            self._refresh_title()  # it says how exact this is
             self.seek_on()
             if self.only != Only():
                 self.refresh()  # a cell may hold other pages and look the same
@@ -168,6 +169,9 @@ class PageMap(PointedMap):
         for row in np.unique(rows[changed]).tolist():
             self.refresh(Area(0, row + first, self.size.width, 1))
 
+    def _refresh_title(self) -> None:
+        self.refresh(Area(0, 0, self.size.width, 1))
+
     def _refresh_foot(self) -> None:
         self.refresh(Area(0, self.size.height - _FOOT, self.size.width, _FOOT))
 
@@ -175,7 +179,7 @@ class PageMap(PointedMap):
         seen = self._sight.seen
         age = now_s - seen.taken_s if seen is not None else 0.0
         if age > _STALE_S or self._age_s > _STALE_S:
-            self.refresh(Area(0, 0, self.size.width, 1))
+            self._refresh_title()
         read_s = self._sight.data.read_s if self.lens not in (Lens.HOME, Lens.NODE) else None
         ago = 0 if read_s is None else int(now_s - read_s)
         if ago != self._read_ago:
@@ -221,7 +225,7 @@ class PageMap(PointedMap):
         view, (width, height) = self._picture(), self.size
         first = 1 + (0 if self.window.fits else 1)
         shown = 0 if view is None else min(view.rows, view.layout.rows - view.top)
-        frame = (width, height, first, shown, self.look.revision)
+        frame = (width, height, first, shown, self.look.revision, self.trouble is not None)
         if view is None or frame != self._frame:
             self._frame = frame
             return ()
@@ -243,7 +247,7 @@ class PageMap(PointedMap):
         if known is None or known[0] != row:
             strip = self.look.strip(mapdraw.map_row(self.look, view, row), width)
             known = self._strips[y] = (row, strip)
-        return known[1]
+        return self.aged(known[1], y)
 
     def body(self, y: int, width: int) -> Spans:
         view, bottom = self._picture(), self.size.height - 1
@@ -291,5 +295,5 @@ class PageMap(PointedMap):
         elif self._problem:
             words = f"{self._standing.value}: {self.look.shown(self._problem)}"
         else:
-            words = "no room here" if self.window.regions else "looking"
+            words = "no room here" if self.window.regions else self.waiting
         return [(f"  {words}", self.look.label)]

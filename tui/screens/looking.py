@@ -1,52 +1,37 @@
-"""Nodes, processes, regions, map and queue on one screen, or one at a time: layout, and showing what was seen."""
+"""Showing what was seen: the latest snapshots, handed to the widgets on a timer."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from textual import events, on
-from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual import on
 from textual.message import Message
-from textual.reactive import Reactive
-from textual.screen import Screen
-from textual.widget import Widget
 from textual.widgets import Input
 
 from numamig.migrate.snapshot import JobSnapshot, JobState
 from tui.actions import find
 from tui.actions.action import Situation
-from tui.pages.mapview import LABEL
 from tui.pages.pagemap import PageMap
-from tui.plans.choice import Marks, Only
+from tui.plans.choice import Only
+from tui.screens.arranging import ArrangedScreen
 from tui.style.look import Look
 from tui.threads.acts import Said
 from tui.threads.bridge import Bridge
 from tui.threads.held import Held
-from tui.threads.snapshots import Census, RegionsSeen, Steps
-from tui.widgets.bars import ActLine, Hints, Tabs, TitleBar, TooSmall
-from tui.widgets.filter import FilterBar, FilterLine
-from tui.widgets.nodes import NodeCards
-from tui.widgets.pane import Pane
+from tui.threads.snapshots import Census, MapSeen, NodesSeen, RegionsSeen, Steps
+from tui.widgets.bars import Tabs
+from tui.widgets.pane import Lines, Pane
 from tui.widgets.processes import ProcessTable
-from tui.widgets.queue import JobStrip, QueuePane
 from tui.widgets.regions import RegionTable
-from tui.widgets.workings import WorkingsLines
 from tui.words.narrate import Narrator
 
 __all__ = ["LookingScreen"]
 
-_WIDE, _TALL = 100, 30
-_LEAST = (60, 20)
 _LOOK_HZ = 8
-_LEFT = 46
 
 
-class LookingScreen(Screen[None]):
+class LookingScreen(ArrangedScreen):
     """Reads the latest snapshots on a timer and hands them to the widgets."""
-
-    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
-    """Panes show by themselves which of them has it; Textual's own would paint the whole screen again."""
 
     class Acted(Message):
         """Something was done that was asked for."""
@@ -55,124 +40,33 @@ class LookingScreen(Screen[None]):
         """
         :param screenshots: where screenshots and reports go
         """
-        super().__init__()
+        super().__init__(look, bridge.backend.capabilities, notice)
         self.screenshots = screenshots
-        self.look = look
         self.bridge = bridge
-        capabilities = bridge.backend.capabilities
-        self.simulated = capabilities.simulated
-        self.marks = Marks()
-        self.title_bar = TitleBar(look, capabilities)
-        self.nodes = NodeCards(look)
-        self.processes = ProcessTable(look, self.marks)
-        self.processes.locked_why = capabilities.missing.get("move_others", "")
-        self.regions = RegionTable(look, self.marks)
-        self.page_map = PageMap(look, self.marks)
-        self.queue = QueuePane(look, capabilities.kernel)
-        self.panes: dict[str, Pane] = {
-            "processes": self.processes,
-            "regions": self.regions,
-            "map": self.page_map,
-            "queue": self.queue,
-        }
-        self.active = "processes"
-        self.spot: int | None = None
-        self.tabs = Tabs(look, {"processes": "Processes", "regions": "Regions", "map": "Map", "queue": "Queue"})
-        self.workings = WorkingsLines(look)
-        self.strip = JobStrip(look, capabilities.kernel)
-        self.act = ActLine(look)
-        self.hints = Hints(look)
-        self.filter_bar = FilterBar()
-        self.filter_line = FilterLine(self.filter_bar)
-        self.too_small = TooSmall(look)
+        self.simulated = bridge.backend.capabilities.simulated
         self.narrator = Narrator(notice)
-        self._notice = notice
-        self._mode = ""
-        self.big = False
-        """The pane that has the focus fills the screen."""
         self.held: Held | None = None
         """The picture that is held, while it is."""
         self._census: Census | None = None
         self._seen_regions: tuple[RegionsSeen | None, object] = (None, None)
-
-    def compose(self) -> ComposeResult:
-        yield self.title_bar
-        yield self.nodes
-        yield self.tabs
-        with Horizontal(id="middle"):
-            with Vertical(id="left"):
-                yield self.processes
-                yield self.regions
-            yield self.page_map
-        yield self.workings
-        yield self.queue
-        yield self.strip
-        yield self.act
-        yield self.filter_line
-        yield self.hints
-        yield self.too_small
+        self._told: frozenset[str] = frozenset()
+        """Kinds of looks that failed, and were told of."""
 
     def on_mount(self) -> None:
         self.processes.focus()
         self.set_interval(1 / _LOOK_HZ, self.look_again)
         self.bridge.acted = lambda: self.post_message(self.Acted())
 
+    def on_screen_suspend(self) -> None:
+        """Below a dialog no key of this screen does anything: none is named."""
+        self.hints.visible = False
+
+    def on_screen_resume(self) -> None:
+        self.hints.visible = True
+
     @on(Acted)
     def _acted(self) -> None:
         self.look_again()
-
-    # Layout
-
-    def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
-        if width < _LEAST[0] or height < _LEAST[1]:
-            mode = "tiny"
-        else:
-            mode = "wide" if width >= _WIDE and height >= _TALL else "narrow"
-        if mode != self._mode:
-            self.remove_class("wide", "narrow", "tiny")
-            self.add_class(mode)
-            self._mode = mode
-        self._widen_map()
-        if mode == "narrow" and self._notice:  # there is no act line that would show it
-            self.notify(self._notice, markup=False, timeout=8)
-            self._notice = ""
-        self._arrange()
-        self.look_again()
-
-    def _widen_map(self) -> None:
-        """As many cells as there is room for beside the lists."""
-        width = self.size.width
-        if self._mode == "wide" and not self.big:
-            cells = next((c for c in (128, 64) if width - LABEL - c - 1 >= _LEFT), 32)
-            self.page_map.styles.width = LABEL + cells + 1
-        else:
-            self.page_map.styles.width = "1fr"
-
-    def _arrange(self) -> None:
-        """Which panes are there: all, or the active one."""
-        one = self._mode != "wide" or self.big
-        for name, pane in self.panes.items():
-            pane.display = not one or name == self.active
-        self.query_one("#left").display = not one or self.active in ("processes", "regions")
-        self.query_one("#middle").display = not one or self.active != "queue"
-        self.set_class(self.big, "big")
-        self.nodes.small = self._mode != "wide"
-        self.nodes.styles.height = self.nodes.wanted_lines(*self.size)
-
-    def go_to_pane(self, name: str) -> None:
-        self.active = name
-        self._arrange()
-        self.set_focus(self.panes[name])
-        self.show_chosen()
-
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """By mouse, say. The event may be late: what counts is where the focus is now."""
-        name = self.focused.id if isinstance(self.focused, Pane) else None
-        if name in self.panes and name != self.active:
-            self.active = name
-            self._arrange()
-            self.show_chosen()
 
     # Looking
 
@@ -182,8 +76,8 @@ class LookingScreen(Screen[None]):
         now_s, jobs = bridge.now_s(), bridge.jobs()
         at_rest = not any(job.state is JobState.RUNNING for job in jobs)
         states = ("FROZEN",) * bool(self.held) + ("READ-ONLY",) * bridge.read_only
-        now_ns, trouble = bridge.backend.clock.now_ns(), bridge.looker.trouble
-        self.title_bar.show(now_ns, bridge.speed, trouble, states, at_rest=at_rest)
+        trouble = self._show_troubles(now_s)
+        self.title_bar.show(bridge.backend.clock.now_ns(), bridge.speed, trouble, states, at_rest=at_rest)
         first = self.nodes.seen is None and looker.nodes is not None
         self.nodes.show(looker.nodes, jobs, now_s)
         if looker.nodes is not None:
@@ -236,12 +130,22 @@ class LookingScreen(Screen[None]):
         running = (job for job in at_work if job.state is JobState.RUNNING)
         return next(running, at_work[0] if at_work else None)
 
-    def _too_small(self, job: JobSnapshot | None) -> str:
-        times, dot = self.look.glyphs.times, f" {self.look.glyphs.dot} "
-        words = [f"{_LEAST[0]}{times}{_LEAST[1]} needed, {self.size.width}{times}{self.size.height} here"]
-        if job is not None:
-            words += [f"job {job.number} {job.progress * 100:.0f}%", ". p x q"]
-        return dot.join(words if job is not None else [*words, "q quits"])
+    def _show_troubles(self, now_s: float) -> str:
+        """What could not be looked at stays as it was, dimmed; the first cause in one line, "" where all went well."""
+        looker, troubles = self.held or self.bridge.looker, self.bridge.looker.troubles
+        pictures: tuple[tuple[str, Lines, NodesSeen | Census | RegionsSeen | MapSeen | None], ...] = (
+            ("nodes", self.nodes, looker.nodes),
+            ("census", self.processes, looker.census),
+            ("regions", self.regions, looker.regions),
+            ("map", self.page_map, looker.map),
+        )
+        for kind, widget, seen in pictures:
+            trouble = troubles.get(kind) if self.held is None else None  # what is held is old by intention
+            widget.show_trouble(trouble, None if seen is None else now_s - seen.taken_s)
+        for kind in troubles.keys() - self._told:  # in full: there may not be room for it elsewhere
+            self.notify(self.look.shown(troubles[kind].words), severity="error", markup=False, timeout=10)
+        self._told = frozenset(troubles)
+        return next((trouble.words for trouble in troubles.values()), "")
 
     def _show_selected(self, now_s: float) -> None:
         selected = self.processes.selected

@@ -63,6 +63,7 @@ class Look:
         self.cursor = Style(bgcolor=shades.raised) if shades else Style(reverse=True)
         self.cursor_away = Style(bgcolor=shades.away) if shades else Style(underline=True)
         self._inks: dict[int, Style] = {}
+        self._faded: dict[Style, Style] = {}
         self._styles: dict[tuple[int, bool, bool], Style] = {}
 
     def colour(self, node: int) -> str:
@@ -217,6 +218,23 @@ class Look:
             kept.append((text if cell_len(text) <= left else self.fit(text, left), style))
             left -= length
         return [*kept, (" " * left, self.plain)] if left > 0 else kept
+
+    def faded(self, strip: Strip) -> Strip:
+        """The same, halfway to the ground of the screen: what is old."""
+        return Strip([Segment(text, self._fade(style or self.plain)) for text, style, _ in strip], strip.cell_length)
+
+    def _fade(self, style: Style) -> Style:
+        shades = self._shades
+        if shades is None:
+            return style + Style(dim=True)
+        known = self._faded.get(style)
+        if known is None:
+            inks = [
+                blend(colour.get_truecolor().hex, shades.background, 0.5) if colour is not None else None
+                for colour in (style.color, style.bgcolor)
+            ]
+            known = self._faded[style] = style + Style(color=inks[0], bgcolor=inks[1])
+        return known
 
     def strip(self, spans: Iterable[Span], width: int, base: Style | None = None) -> Strip:
         """A line of exactly ``width`` cells; runs of equal style are joined.

@@ -7,7 +7,7 @@ may cost more. What is large is estimated first, and counted only where that is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from numamig.backends.base import Backend, Capabilities, TellsPageFlags, TellsWorkings
@@ -22,7 +22,7 @@ from numamig.observe.pagemap import Grid, PageMap, read_page_map
 from numamig.observe.placement import EXACT_BELOW_BYTES, Placement, counts_quickly, placement_of_regions
 from numamig.observe.sampling import estimate_regions, pages_in_buckets, sample_page_map
 from tui.threads.lenses import Lens
-from tui.threads.snapshots import FlagsSeen, MapSeen, NodesSeen, RegionsSeen, Watch
+from tui.threads.snapshots import FlagsSeen, MapSeen, NodesSeen, RegionsSeen, Trouble, Watch
 
 __all__ = ["Looker"]
 
@@ -33,6 +33,13 @@ _FLAGS_DUTY = 0.004
 _BUSY_DUTY = 0.3
 """The same for the map of a process whose pages are moving."""
 _TOPOLOGY_S = 5.0
+_AGAIN_S = 2.0
+"""When what failed is looked at again."""
+_HANGS_S = 5.0
+"""A look that takes longer is said to."""
+_NAMES = {"census": "processes", "flags": "page flags", "overview": "minimap"} | {
+    kind: kind for kind in ("nodes", "map", "regions")
+}
 _COUNTED_BYTES = 4 << 30
 """As much in view is counted, after a first picture; more stays estimated."""
 
@@ -54,7 +61,10 @@ class Looker:
         self.flags: FlagsSeen | None = None
         self.stayed_of: Callable[[Identity], StayedSeen | None] = _nothing_stayed
         """What jobs left behind of a process."""
-        self._troubles: dict[str, str] = {}
+        self._troubles: dict[str, Trouble] = {}
+        """What went wrong with the latest look of a kind; replaced as a whole."""
+        self._doing: tuple[str, float] | None = None
+        """The look that is under way, and since when."""
         self._now_s = now_s
         self._taker = CensusTaker(backend, lambda: round(now_s() * 1e9), lambda: round(spent_s() * 1e9))
         self._topology: tuple[Topology, float] | None = None
@@ -63,9 +73,16 @@ class Looker:
         """What the latest look of a kind was for; something new is due at once."""
 
     @property
-    def trouble(self) -> str:
-        """What went wrong with the machine itself, in one line; "" when the last looks of each kind went well."""
-        return next(iter(self._troubles.values()), "")
+    def troubles(self) -> Mapping[str, Trouble]:
+        """Kind of look → why its latest failed, or does not come to an end; empty when all went well."""
+        doing, troubles = self._doing, self._troubles
+        if doing is None or (lasts_s := self._now_s() - doing[1]) < _HANGS_S:
+            return troubles
+        kind = doing[0]
+        hangs = Trouble(
+            _NAMES[kind], f"the kernel has not answered for {lasts_s:.0f} s", "nothing is seen until it does"
+        )
+        return {**troubles, kind: hangs}
 
     @property
     def census(self) -> Census | None:
@@ -89,7 +106,7 @@ class Looker:
             due = self._due.get(kind, 0.0) if self._seen_for.get(kind) == wanted else 0.0
             if kind == "census":
                 due = max(due, self._taker.due_ns() / 1e9)
-            if kind in ("map", "nodes") and watch.busy and not self.trouble:
+            if kind in ("map", "nodes") and watch.busy and not self._troubles:
                 due = min(due, self._due.get(f"busy {kind}", 0.0))
             if due < best[0]:
                 best = (due, self._timed(kind, look, wanted))
@@ -105,15 +122,19 @@ class Looker:
         def run(watch: Watch) -> None:
             began = self._spent_s()
             self._seen_for[kind] = wanted
+            self._doing = (kind, self._now_s())
+            others = {name: trouble for name, trouble in self._troubles.items() if name != kind}
             try:
                 look(watch)
-                self._troubles.pop(kind, None)
-            except Exception as error:  # noqa: BLE001 - shown in the title; the thread looks again, and the rest goes on
-                self._troubles[kind] = str(error) if isinstance(error, NumamigError) else repr(error)
+                self._troubles = others
+            except Exception as error:  # noqa: BLE001 - shown; the thread looks again, and the rest goes on
+                self._troubles = {**others, kind: _trouble(_NAMES[kind], error)}
+            finally:
+                self._doing = None
             now, took = self._now_s(), self._spent_s() - began
             # The census keeps to a budget of its own.
             wait = 0.0 if kind == "census" else max(1.0, took / (_FLAGS_DUTY if kind == "flags" else _DUTY))
-            self._due[kind] = now + (2.0 if kind in self._troubles else wait)
+            self._due[kind] = now + (_AGAIN_S if kind in self._troubles else wait)
             self._due[f"busy {kind}"] = now + max(0.12, took / _BUSY_DUTY)
 
         return run
@@ -226,6 +247,11 @@ class Looker:
         if process.identity != identity:
             raise TargetGone(f"pid {identity[0]} has ended", pid=identity[0])
         return process.resident_bytes
+
+
+def _trouble(kind: str, error: Exception) -> Trouble:
+    cause, hint = (error.message, error.hint) if isinstance(error, NumamigError) else (repr(error), None)
+    return Trouble(kind, cause, hint or f"looked at again every {_AGAIN_S:.0f} s")
 
 
 def what_is_missing(told: PageFlag, capabilities: Capabilities) -> str:

@@ -33,8 +33,23 @@ __all__ = [
     "RegionsSeen",
     "Standing",
     "Steps",
+    "Trouble",
     "Watch",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a look did not come to an end; what was seen before it stays."""
+
+    kind: str
+    """What was looked at: ``nodes``, ``processes`` …"""
+    cause: str
+    remedy: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.kind}: {self.cause} ({self.remedy})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from textual.message import Message
 from numamig.backends.base import Capabilities
 from tui.actions.action import Situation
 from tui.actions.hints import hints
-from tui.style.look import Look, Spans
+from tui.style.look import Look, Spans, width_of
 from tui.widgets.pane import Lines
 from tui.words.present import clock_text, pace_text
 
@@ -32,18 +32,19 @@ class TitleBar(Lines):
         self.speed: float | None = 1.0
         self.capabilities = capabilities
         self.now_ns = 0
-        self.trouble = ""
+        self.wrong = ""
+        """What could not be looked at, why, and what would help."""
         self.states: tuple[str, ...] = ()
         """What else is to be known at a glance: FROZEN, READ-ONLY."""
 
     def show(
-        self, now_ns: int, speed: float | None, trouble: str, states: tuple[str, ...] = (), *, at_rest: bool
+        self, now_ns: int, speed: float | None, wrong: str, states: tuple[str, ...] = (), *, at_rest: bool
     ) -> None:
         """:param at_rest: the time need not be seen to pass: it is drawn once a second"""
         step_ns = 1_000_000_000 if at_rest else 100_000_000
-        before = (self.now_ns // step_ns, self.speed, self.trouble, self.states)
-        if before != (now_ns // step_ns, speed, trouble, states):
-            self.now_ns, self.speed, self.trouble, self.states = now_ns, speed, trouble, states
+        before = (self.now_ns // step_ns, self.speed, self.wrong, self.states)
+        if before != (now_ns // step_ns, speed, wrong, states):
+            self.now_ns, self.speed, self.wrong, self.states = now_ns, speed, wrong, states
             self.refresh()
 
     def line(self, y: int, width: int) -> Spans:
@@ -52,9 +53,9 @@ class TitleBar(Lines):
         spans: Spans = [(" numamig  ", look.bold), *machine_spans(look, has), (" ", look.plain)]
         for state in self.states:
             spans += [(f" {state} ", look.bold + look.reverse), (" ", look.plain)]
+        if self.wrong:
+            return [*spans, (look.fit(look.shown(self.wrong), width - width_of(spans)), look.bold)]
         spans.append((dot.join((look.shown(has.machine), look.shown(has.kernel))), look.plain))
-        if self.trouble:
-            return [*spans, (dot + look.shown(self.trouble), look.bold)]
         right = [f"you: {look.shown(has.user)} "] if width >= 100 else []
         if has.virtual_time:
             right.insert(0, clock_text(self.now_ns) + pace_text(self.speed, look.glyphs.times))

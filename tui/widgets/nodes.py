@@ -134,7 +134,7 @@ class NodeCards(Lines):
 
     def line(self, y: int, width: int) -> Spans:
         if self.seen is None:
-            return [(" looking", self.look.label)] if y == 0 else []
+            return [(f" {self.waiting}", self.look.label)] if y == 0 else []
         nodes = self.seen.topology.nodes
         if len(nodes) > _CARDS:
             return self._compact(self.seen, y, width)

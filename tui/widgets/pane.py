@@ -12,6 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.style.look import Look, Spans, width_of
+from tui.threads.snapshots import Trouble
 
 __all__ = ["Lines", "Pane", "Table"]
 
@@ -24,13 +25,32 @@ class Lines(Widget):
     def __init__(self, look: Look, *, name: str) -> None:
         super().__init__(id=name)
         self.look = look
+        self.trouble: Trouble | None = None
+        """Why the latest look failed: what is drawn is what was seen before."""
+        self._old = ""
+
+    def show_trouble(self, trouble: Trouble | None, age_s: float | None) -> None:
+        """:param age_s: of what was seen last; None: nothing ever was"""
+        old = "" if trouble is None or age_s is None else f"{age_s:.0f} s old"
+        if (trouble, old) != (self.trouble, self._old):
+            self.trouble, self._old = trouble, old
+            self.refresh()
+
+    @property
+    def waiting(self) -> str:
+        """What is said where nothing was seen yet."""
+        return "looking" if self.trouble is None else f"not seen: {self.look.shown(self.trouble.cause)}"
+
+    def aged(self, strip: Strip, y: int) -> Strip:
+        """A line as it is to be shown: dimmed where it is old."""
+        return strip if self.trouble is None else self.look.faded(strip)
 
     def line(self, y: int, width: int) -> Spans:
         """What is in line ``y``."""
         raise NotImplementedError
 
     def render_line(self, y: int) -> Strip:
-        return self.look.strip(self.line(y, self.size.width), self.size.width)
+        return self.aged(self.look.strip(self.line(y, self.size.width), self.size.width), y)
 
     def both_ends(self, left: Spans, right: Spans, width: int, *, keep_right: bool = True) -> Spans:
         """Left and right in one line; where there is no room for both, one is cut or left out."""
@@ -73,6 +93,15 @@ class Pane(Lines, can_focus=True):
 
     def line(self, y: int, width: int) -> Spans:
         return self.title(width) if y == 0 else self.body(y - 1, width)
+
+    def aged(self, strip: Strip, y: int) -> Strip:
+        """The title says how old it is."""
+        shown = super().aged(strip, y)
+        if y or not self._old:
+            return shown
+        words = f"  {self._old}"
+        kept = shown.crop(0, max(0, shown.cell_length - len(words)))
+        return Strip.join([kept, self.look.strip([(words, self.look.bold)], len(words))])
 
     def on_focus(self, event: events.Focus) -> None:
         self.refresh()
@@ -167,7 +196,7 @@ class Table(Pane, Generic[Key]):
             and at < len(self.keys)
             and self.keys[at] == self.cursor
         )
-        return self.look.strip(self.line(y, width), width, self.cursor_style() if on_cursor else None)
+        return self.aged(self.look.strip(self.line(y, width), width, self.cursor_style() if on_cursor else None), y)
 
     def cursor_style(self) -> Style:
         return self.look.cursor if self.has_focus else self.look.cursor_away

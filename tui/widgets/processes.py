@@ -292,12 +292,14 @@ class ProcessTable(Table[Identity]):
     def empty(self, width: int) -> Spans:
         if self.filter:
             return [(f"  nothing matches {self.look.shown(self.filter)!r}; esc clears", self.look.label)]
-        return [("  looking", self.look.label)]
+        return [(f"  {self.waiting}", self.look.label)]
 
     def foot(self, width: int) -> Spans | None:
         if not self._locked:
             return None
         why = self.locked_why or "no right to look at them"
-        helps = f" {self.look.glyphs.dot} numamig doctor"
-        words = f"  {self._locked} locked: {why}"
-        return [(words + helps if len(words) + len(helps) <= width else words, self.look.label)]
+        left, right = f" {self._locked} locked: ", f" {self.look.glyphs.dot} numamig doctor"
+        room = max(0, width - len(left) - len(right))
+        if len(why) > room:
+            why = why.partition(": ")[0]  # what is missing; the rest says what that is for
+        return [(left + self.look.fit(why, min(len(why), room)) + right, self.look.label)]

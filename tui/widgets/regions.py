@@ -148,4 +148,4 @@ class RegionTable(Table[int]):
             return [(f"  {self.seen.standing.value}: {self.look.shown(self.seen.problem)}", self.look.label)]
         if self.filter and self._rows:
             return [(f"  nothing matches {self.look.shown(self.filter)!r}; esc clears", self.look.label)]
-        return [("  looking" if self.seen is None else "  no regions", self.look.label)]
+        return [(f"  {self.waiting}" if self.seen is None else "  no regions", self.look.label)]
