@@ -47,8 +47,8 @@ async def test_a_job_of_an_earlier_run_is_taken_back(
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: line_with(app, " db ") and line_with(app, "E lists those of earlier runs"))
         await press(pilot, "E")
-        await until(pilot, lambda: "interrupted" in line_with(app, "db 100"))
-        assert "to node 2" in line_with(app, "db 100") and not line_with(app, "tiny 300")
+        await until(pilot, lambda: "interrupted" in line_with(app, f" {number} db 100"))
+        assert "to node 2" in line_with(app, f" {number} db 100") and not line_with(app, "tiny 300")
         assert line_with(app, f"numamig --backend simulator resume {number}")
         await press(pilot, "u")
         await until(pilot, lambda: line_with(app, "256 pages = 1.0M go back where they were"))
@@ -70,7 +70,7 @@ async def test_a_job_of_an_earlier_run_goes_on(
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: line_with(app, " db ") and line_with(app, "E lists those of earlier runs"))
         await press(pilot, "E")
-        await until(pilot, lambda: "interrupted" in line_with(app, "db 100"))
+        await until(pilot, lambda: "interrupted" in line_with(app, f" {number} db 100"))
         await press(pilot, "r")
         await until(pilot, lambda: app.screen is main(app) and "held" in line_with(app, f" {number} db 100"))
         assert made.nodes_of(made.heap) == {0: 768, 2: 256}  # it waits to be run
