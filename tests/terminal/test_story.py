@@ -32,7 +32,9 @@ class Newcomer:
 
     @staticmethod
     def _key(screen: str, word: str) -> str:
-        for line in reversed(screen.splitlines()):
+        lines = screen.splitlines()
+        dialog = [line for line in lines if line.lstrip().startswith("│")]
+        for line in reversed(dialog or lines):
             if found := re.search(rf"(?:^|\s)(\S+) {re.escape(word)}(?![\w])", line.strip(" │")):
                 return {"space": "Space", "enter": "Enter", "esc": "Escape", "tab": "Tab"}.get(found[1], found[1])
         return ""

@@ -56,8 +56,8 @@ async def test_pages_are_spread_as_it_was_typed(size: tuple[int, int]) -> None:
         await until(pilot, lambda: looked(app))
         await press(pilot, "m", "enter", *"0:3,2:1", "enter")
         await until(pilot, lambda: line_with(app, "To      < weights 0:3,2:1 >"))
-        await until(pilot, lambda: line_with(app, "From to"))
-        assert line_with(app, "$ ").rstrip(" │").endswith("move 100 --weights 0:3,2:1")
+        command = "move 100 --weights 0:3,2:1"
+        await until(pilot, lambda: line_with(app, "From to") and line_with(app, "$ ").rstrip(" │").endswith(command))
         await press(pilot, "y")
         await until(pilot, lambda: app.screen is main(app) and line_with(app, "= "))
         await until(pilot, lambda: app.bridge.jobs()[0].state.ended)

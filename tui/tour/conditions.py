@@ -42,6 +42,7 @@ __all__ = [
     "saved",
     "selected",
     "taken_back",
+    "target_first",
     "target_seen",
     "undo_seen",
     "undo_there_or_asked",
@@ -57,6 +58,11 @@ def _job(test: Callable[[JobSnapshot], bool]) -> Callable[[Scene], bool]:
         return job is not None and test(job)
 
     return holds
+
+
+def _first(scene: Scene) -> bool:
+    """It is on top of the list, which is not sorted at every look."""
+    return scene.identity is not None and next(iter(scene.main.processes.keys), None) == scene.identity
 
 
 def _open(kind: type[Screen[Any]]) -> Callable[[Scene], bool]:
@@ -124,6 +130,7 @@ def _taken_back(scene: Scene) -> bool:
     return scene.undo is not None and scene.undo.state.ended
 
 
+target_first = Condition("the process is on top of the list", _first, usual_s=0.5)
 target_seen = Condition("the process is there, and its memory has been looked at", _looked_at, usual_s=2.0)
 selected = Condition("the cursor is on the process", lambda scene: scene.selected and not scene.main.filter_bar.display)
 filtered = Condition("the filter is in place", _filtered)

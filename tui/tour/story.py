@@ -19,7 +19,9 @@ _FIND = Chapter(
     PROCESSES,
     (
         _ALL,
-        Beat("First comes whoever has most memory on other nodes than it runs on.", hold_s=3.0),
+        Beat(
+            "First comes whoever has most memory on other nodes than it runs on.", until=when.target_first, hold_s=3.0
+        ),
         Beat(
             "{name} runs on node {home}, and {remote} of its memory is elsewhere: {remote_size}.",
             ("g",),

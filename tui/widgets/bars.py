@@ -133,6 +133,12 @@ class Hints(Lines):
     def __init__(self, look: Look) -> None:
         super().__init__(look, name="hints")
         self.situation = Situation()
+        self._silent = False
+
+    def say_nothing(self, silent: bool) -> None:
+        """While a dialog has the keys."""
+        self._silent = silent
+        self.refresh()
 
     def show(self, situation: Situation) -> None:
         if situation != self.situation:
@@ -141,6 +147,8 @@ class Hints(Lines):
 
     def line(self, y: int, width: int) -> Spans:
         spans: Spans = []
+        if self._silent:
+            return spans
         for keys, label, call in hints(self.situation, width - 1):
             press = Style(meta={"@click": f"screen.{call}"}) if call else self.look.plain
             spans += [("  " if spans else " ", self.look.plain), (keys, self.look.bold + press)]
