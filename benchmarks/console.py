@@ -136,8 +136,8 @@ MEASURES: dict[str, Callable[[argparse.Namespace], Figures]] = {"keys": keys, "i
 
 
 def _first_picture(screen: Screen) -> bool:
-    """The console's own: title, panes and hints. Textual's blank screen before it does not count."""
-    return all(screen.find(words) is not None for words in ("numamig", "Processes", "? help"))
+    """The console's own: title, frame and the first key. Textual's blank screen before it does not count."""
+    return all(screen.find(words) is not None for words in ("numamig", "Processes", "quit"))
 
 
 def _lists(processes: int) -> Callable[[Screen], bool]:

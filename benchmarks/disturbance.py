@@ -76,8 +76,8 @@ def watched(backend: LinuxBackend, pid: int) -> Iterator[None]:
     bridge.start()
     try:
         identity = backend.process(pid).identity
-        bridge.watch(identity, (identity,))
-        bridge.watch_map(rows.grid(0, _ROWS), None)
+        bridge.watcher.watch(identity, (identity,))
+        bridge.watcher.watch_map(rows.grid(0, _ROWS), None)
         yield
     finally:
         bridge.stop()

@@ -11,11 +11,13 @@ import fcntl
 import os
 import pty
 import re
-import select
 import signal
 import struct
+import sys
 import termios
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -37,6 +39,8 @@ _BEGUN = b"\x1b[?2026h"
 _WHOLE = b"\x1b[?2026l"
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _READ = 1 << 16
+_SWITCH_S = 0.0002
+_NEWS = threading.Condition()
 _NOT_INHERITED = ("NO_COLOR", "ESCDELAY", "TMUX", "COLUMNS", "LINES", "PYTHONDONTWRITEBYTECODE")
 
 
@@ -150,8 +154,10 @@ class Terminal:
         self.screen = Screen(columns, rows)
         self.written_bytes = 0
         self._unparsed = bytearray()
+        self._chunks: deque[tuple[float, bytes]] = deque()
+        """What has been read, and when; nothing at all where the program has ended."""
         self.beside: Sequence[Terminal] = ()
-        """Others, read while this one is waited for: a program whose output nobody takes comes to a stop."""
+        """Others, whose output is taken in while this one is waited for."""
         size = struct.pack("HHHH", rows, columns, 0, 0)
         settled = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         settled |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", **environment}
@@ -163,8 +169,11 @@ class Terminal:
                 os.execvpe(command[0], list(command), settled)
             finally:
                 os._exit(127)
-        os.set_blocking(self._tty, False)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        # A program waits for its terminal to read, and a terminal does: what is here done with it must not delay that.
+        sys.setswitchinterval(_SWITCH_S)
+        self._reader = threading.Thread(target=self._keep_reading, daemon=True)
+        self._reader.start()
 
     def press(self, keys: str) -> float:
         """Write keys; when that was."""
@@ -207,6 +216,7 @@ class Terminal:
         """End it, whatever it is at."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+        self._reader.join()
         os.close(self._tty)
 
     def __enter__(self) -> Terminal:
@@ -215,24 +225,36 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _keep_reading(self) -> None:
+        written = b" "
+        while written:
+            try:
+                written = os.read(self._tty, _READ)
+            except OSError:
+                written = b""
+            with _NEWS:
+                self._chunks.append((time.perf_counter(), written))
+                _NEWS.notify_all()
+
     def _read(self, within_s: float) -> float | None:
         """What there is now, or comes in this time; when it was there."""
-        ready = select.select([self, *self.beside], [], [], within_s)[0]
-        for other in ready:
-            if other is not self:
+        with _NEWS:
+            _NEWS.wait_for(self._has_news, within_s)
+        if self._chunks:
+            return self._take()
+        for other in self.beside:
+            if other._chunks:  # noqa: SLF001 - of its own kind
                 other._take()  # noqa: SLF001 - of its own kind
-        return self._take() if self in ready else None
+        return None
 
-    def fileno(self) -> int:
-        return self._tty
+    def _has_news(self) -> bool:
+        return any(each._chunks for each in (self, *self.beside))  # noqa: SLF001 - of its own kind
 
     def _take(self) -> float | None:
-        """Read what there is; when that was, if all that was read could be taken in."""
-        try:
-            written = os.read(self._tty, _READ)
-        except OSError as error:
-            raise Timeout("the program has ended; the screen:\n" + "\n".join(self.screen.lines())) from error
-        read_s = time.perf_counter()
+        """The next of what was read; when that was, if it could be taken in."""
+        read_s, written = self._chunks.popleft()
+        if not written:
+            raise Timeout("the program has ended; the screen:\n" + "\n".join(self.screen.lines()))
         self.written_bytes += len(written)
         self._unparsed += written
         # In the middle of an update there is nothing to see: the rest is to be read as soon as it comes.

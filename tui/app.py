@@ -1,4 +1,8 @@
-"""The console as a Textual app: it wires the bridge, the screens and the theme, and does nothing else."""
+"""The console as a Textual app: it wires the bridge, the screens and the theme, and does nothing else.
+
+What draws a first picture is imported here, and nothing of the engine: that takes longer than Textual itself, and is
+imported behind that picture, while the machine is opened.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +10,33 @@ import gc
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from textual import events, on
 from textual.actions import ActionParseResult, parse
-from textual.command import Provider
 from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
 
-from numamig.backends.base import Backend
-from tui.actions import find
-from tui.dialogs.confirm import Confirm
 from tui.driver import KeyDriver
-from tui.palette import Commands
-from tui.screens.main import MainScreen
+from tui.screens.opening import OpeningScreen
 from tui.style.look import Look
 from tui.style.terminal import demand_terminal, detect
 from tui.style.themed import ThemedApp
 from tui.style.themes import choose
-from tui.threads.bridge import Bridge
-from tui.threads.rehearsing import TwinOf
 
-__all__ = ["NumamigApp", "run_console"]
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+    from numamig.backends.base import Backend
+    from tui.threads.bridge import Bridge
+    from tui.threads.rehearsing import TwinOf
+
+__all__ = ["NumamigApp", "Opened", "Opens", "run_console"]
 
 _SWITCH_S = 0.0005
 """How long others may keep the interpreter from a thread that wants it."""
@@ -37,9 +44,28 @@ _SWITCH_S = 0.0005
 _FONTS = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 
+class Opened(NamedTuple):
+    """A machine."""
+
+    backend: Backend
+    notice: str = ""
+    """A line to show at the start."""
+
+
+Opens = Callable[[], Opened]
+
+
+def _commands() -> type[Provider]:
+    from tui.palette import Commands
+
+    return Commands
+
+
 class NumamigApp(ThemedApp):
     """The console for one machine.
 
+    :param machine: one, or what opens one: then that is done behind a first picture
+    :param words: what is being opened
     :param ascii: draw with ASCII only
     :param speed: how fast virtual time passes; 1 is as it is, None as fast as it can be worked out
     :param notice: a line to show at the start
@@ -51,13 +77,21 @@ class NumamigApp(ThemedApp):
 
     CSS_PATH = "app.tcss"
     TITLE = "numamig"
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Commands}
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = True
+
+    class Came(Message):
+        """The machine is open, or cannot be opened."""
+
+        def __init__(self, came: Opened | Exception) -> None:
+            super().__init__()
+            self.came = came
 
     def __init__(
         self,
-        backend: Backend,
+        machine: Backend | Opens,
         *,
+        words: str = "a machine",
         ascii: bool = False,  # noqa: A002 - called like the option
         speed: float | None = 1.0,
         notice: str = "",
@@ -68,10 +102,15 @@ class NumamigApp(ThemedApp):
     ) -> None:
         terminal = detect(os.environ, only_ascii=ascii)
         super().__init__(Look(terminal, choose(theme, os.environ, terminal.colours)))
-        self.bridge = Bridge(backend, speed=speed, twin_of=twin_of)
-        self.bridge.read_only = self.bridge.read_only_asked = read_only
         self.screenshots = screenshots
-        self._notice = notice
+        self.failure: Exception | None = None
+        """Why the machine could not be opened."""
+        self._speed, self._twin_of, self._read_only = speed, twin_of, read_only
+        self._words, self._notice = words, notice
+        self.bridge: Bridge
+        self._opens = machine if callable(machine) else None
+        if not callable(machine):
+            self._connect(machine)
         if theme is not None and self.look.theme != theme:
             self._notice = f"this terminal has too few colours for the {theme} theme"
 
@@ -85,11 +124,67 @@ class NumamigApp(ThemedApp):
         return KeyDriver if chosen is LinuxDriver else chosen
 
     def on_mount(self) -> None:
+        if self._opens is None:
+            self._enter()
+        else:
+            self.push_screen(OpeningScreen(self.look, self._words))
+            # It takes the interpreter from whoever paints: the picture first.
+            opening = threading.Thread(target=self._open, args=(self._opens,), name="numamig-opens", daemon=True)
+            self.screen.call_after_refresh(opening.start)
+
+    def _open(self, opens: Opens) -> None:
+        """By a thread of its own, so that the keys work; whoever does not wait for it leaves."""
+        try:
+            import tui.screens.main  # noqa: F401 - imported here, it is there at once when it is entered
+
+            self.post_message(self.Came(opens()))
+        except Exception as error:  # noqa: BLE001 - run_console raises it
+            self.post_message(self.Came(error))
+
+    @on(Came)
+    def _entered(self, event: Came) -> None:
+        came = event.came
+        if isinstance(came, Exception):
+            self.failure = came
+            self.exit()
+            return
+        self._notice = self._notice or came.notice
+        self._connect(came.backend)
+        self.pop_screen()
+        self._enter()
+
+    def _connect(self, backend: Backend) -> None:
+        from tui.threads.bridge import Bridge
+
+        self.bridge = Bridge(backend, speed=self._speed, twin_of=self._twin_of)
+        self.bridge.orders.read_only = self.bridge.read_only_asked = self._read_only
+
+    def _enter(self) -> None:
+        from tui.screens.main import MainScreen
+
+        if self._opens is not None:
+            _settle_garbage()
         self.bridge.start()
         self.push_screen(MainScreen(self.look, self.bridge, self._notice, self.screenshots))
 
     def on_unmount(self) -> None:
-        self.bridge.stop()
+        if hasattr(self, "bridge"):
+            self.bridge.stop()
+
+    async def on_event(self, event: events.Event) -> None:
+        """A key goes before everything that is done in the background."""
+        if isinstance(event, events.InputEvent) and not event.is_forwarded:
+            self._ask_courtesy()
+        await super().on_event(event)
+
+    def _ask_courtesy(self) -> None:
+        if hasattr(self, "bridge"):
+            self.bridge.courtesy.ask(key=True)
+
+    def post_display_hook(self) -> None:
+        """Something was painted."""
+        if hasattr(self, "bridge"):
+            self.bridge.courtesy.painted()
 
     async def run_action(
         self,
@@ -98,6 +193,10 @@ class NumamigApp(ThemedApp):
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
         """However an action was asked for: a console that is read-only says why it does not move anything."""
+        from tui.actions import find
+        from tui.screens.main import MainScreen
+
+        self._ask_courtesy()  # again: something else may have been painted since the key came
         screen = self.screen
         where, method, arguments = parse(action) if isinstance(action, str) else action
         if isinstance(screen, MainScreen) and (where == "screen" or default_namespace is screen):
@@ -109,6 +208,11 @@ class NumamigApp(ThemedApp):
 
     async def action_quit(self) -> None:
         """Ask while there are jobs; what they moved stays moved."""
+        if not hasattr(self, "bridge"):
+            self.exit(0)
+            return
+        from tui.dialogs.confirm import Confirm
+
         if isinstance(self.screen, Confirm):
             return
         jobs = self.bridge.unended
@@ -125,9 +229,17 @@ class NumamigApp(ThemedApp):
             self.exit(0)
 
 
+def _settle_garbage() -> None:
+    """What is there by now stays: looking through all of it took 80 ms with 1,000 processes, time and again."""
+    gc.freeze()
+    gc.set_threshold(5_000, 4, 500)
+    gc.enable()
+
+
 def run_console(
-    backend: Backend,
+    machine: Backend | Opens,
     *,
+    words: str = "a machine",
     ascii: bool = False,  # noqa: A002 - called like the option
     speed: float | None = 1.0,
     notice: str = "",
@@ -139,10 +251,13 @@ def run_console(
     """Run the console until the operator leaves; the exit code.
 
     :raises UsageError: there is no terminal here that a console could be drawn on.
+
+    It also raises what opening the machine raises.
     """
     demand_terminal(sys.stdin, sys.stdout, sys.stderr, os.environ)
     app = NumamigApp(
-        backend,
+        machine,
+        words=words,
         ascii=ascii,
         speed=speed,
         notice=notice,
@@ -151,10 +266,9 @@ def run_console(
         screenshots=screenshots,
         twin_of=twin_of,
     )
-    # What is there by now stays: looking through all of it for garbage took 80 ms with 1,000 processes, time and again.
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
-    gc.enable()
     # A thread that waits for the interpreter while others compute gets it after so long, and painting waits many times.
     sys.setswitchinterval(_SWITCH_S)
-    return app.run() or 0
+    left = app.run()
+    if app.failure is not None:
+        raise app.failure
+    return left or 0

@@ -45,7 +45,7 @@ class Commands(Provider):
     def _without_key(self, screen: MainScreen) -> Iterator[_Found]:
         yield "screenshot", "an SVG of the screen", screen.action_screenshot
         yield "report", "what is on the screen, as plain text", screen.action_report
-        on = screen.bridge.read_only
+        on = screen.bridge.orders.read_only
         yield f"read-only {'off' if on else 'on'}", "whether memory can be moved from here", screen.action_read_only
         moves = screen.look.motion
         yield f"motion {'off' if moves else 'on'}", "whether cells flash as pages move", screen.action_motion

@@ -63,6 +63,13 @@ class Shared:
             backend.clock.speed = None if math.isinf(self.speed) else self.speed
         return backend
 
+    @property
+    def words(self) -> str:
+        """What machine is meant."""
+        if self.scenario or self.machine:
+            return f"the simulated machine of {self.scenario or self.machine}"
+        return {None: "this machine", "linux": "this machine"}.get(self.backend, f"the {self.backend}'s machine")
+
     def paced(self, speed: float | None) -> Shared:
         """The same at another pace, where one was said."""
         return self if speed is None else replace(self, speed=speed)

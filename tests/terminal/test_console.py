@@ -110,3 +110,16 @@ def test_no_colour_and_ascii_only(mono: Terminal) -> None:
     ).replace("\x1b[4m", "").replace("\x1b[4;", "")
     mono.press("q")
     mono.until(lambda s: "left with 0" in s)
+
+
+def test_a_file_that_is_wrong_is_told_when_the_screen_is_back(tmp_path: Path) -> None:
+    wrong = tmp_path / "red.yaml"
+    wrong.write_text("nodez: []\n")
+    launch = f"from numamig.cli import main; main(['--scenario', {str(wrong)!r}])"
+    terminal = Terminal(tmp_path, {"TERM": "screen"}, only_ascii=False, size=(120, 40), launch=launch)
+    try:
+        shown = terminal.until(lambda s: "left with" in s)
+        assert "left with 2" in shown and "red.yaml:1" in shown and "nodez" in shown
+        assert "Traceback" not in shown and "opening" not in shown
+    finally:
+        terminal.close()

@@ -33,7 +33,7 @@ async def test_a_row_of_the_queue_leads_to_the_ledger_and_that_to_the_map(size: 
     app = NumamigApp(made.backend, speed=1000.0)
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        app.bridge.add(plan_request(made.backend, Request(100, Node(2))), run=True)
+        app.bridge.orders.add(plan_request(made.backend, Request(100, Node(2))), run=True)
         await until(pilot, lambda: bool(app.bridge.jobs()) and app.bridge.jobs()[0].state.ended)
         await press(pilot, "j", "shift+tab")  # the cursor is on another process
         await until(pilot, lambda: main(app).active == "queue" and line_with(app, "= 3,072 chosen"))
@@ -52,7 +52,7 @@ async def test_what_stayed_is_planned_again_with_what_helps(size: tuple[int, int
     app = NumamigApp(made.backend, speed=1000.0)
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        app.bridge.add(plan_request(made.backend, Request(100, Node(2), batch_pages=256)), run=True)
+        app.bridge.orders.add(plan_request(made.backend, Request(100, Node(2), batch_pages=256)), run=True)
         await until(pilot, lambda: bool(app.bridge.jobs()) and app.bridge.jobs()[0].state.ended)
         assert made.nodes_of(made.anon) == {0: 1024, 1: 1024}
         await until(pilot, lambda: line_with(app, "= 3,072 chosen"))
@@ -75,9 +75,9 @@ async def test_the_queue_plots_throughput_under_the_calls() -> None:
     app = NumamigApp(made.backend, speed=1000.0)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: looked(app))
-        number = app.bridge.add(plan_request(made.backend, Request(100, Node(2), batch_pages=256)), run=False)
+        number = app.bridge.orders.add(plan_request(made.backend, Request(100, Node(2), batch_pages=256)), run=False)
         for step in range(1, 4):
-            app.bridge.step(number)
+            app.bridge.orders.step(number)
             await until(pilot, lambda step=step: app.bridge.jobs()[0].steps == step)
         rates = app.bridge.jobs()[0].batch_rates
         assert len(rates) == 3 and min(rates) > 0

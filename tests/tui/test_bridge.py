@@ -48,7 +48,7 @@ def test_virtual_time_passes_before_an_audience() -> None:
     try:
         plan = plan_request(made.backend, Request(100, Node(1), batch_pages=256))
         began = time.monotonic()
-        bridge.add(plan, run=True)
+        bridge.orders.add(plan, run=True)
         wait_for(lambda: bridge.jobs()[0].state is JobState.DONE)
         virtual_s = sum(bridge.jobs()[0].call_ns) / 1e9
         assert time.monotonic() - began >= 0.8 * virtual_s / 0.02
@@ -67,7 +67,7 @@ def test_an_error_in_a_step_holds_the_job_and_says_why(monkeypatch: pytest.Monke
     monkeypatch.setattr(made.backend, "move_pages", broken)
     bridge.start()
     try:
-        number = bridge.add(plan, run=True)
+        number = bridge.orders.add(plan, run=True)
         wait_for(lambda: number in bridge.problems)
         assert "it broke" in bridge.problems[number]
         assert bridge.jobs()[0].state is JobState.HELD

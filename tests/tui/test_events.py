@@ -23,7 +23,7 @@ def test_a_thousand_steps_between_two_looks_are_all_told() -> None:
     bridge.start()
     try:
         plan = plan_request(made.backend, Request(100, Node(2), batch_pages=2, most_calls=None))
-        bridge.add(plan, run=True)
+        bridge.orders.add(plan, run=True)
         wait_for(lambda: bridge.jobs()[0].state is JobState.DONE)
         wait_for(lambda: bridge.steps(bridge.jobs()).at_hand == frozenset())
         events = bridge.events()
@@ -59,7 +59,7 @@ async def test_a_step_that_fails_is_announced(size: tuple[int, int], monkeypatch
 
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: line_with(app, " db "))
-        app.bridge.add(plan_request(made.backend, Request(100, Node(1))), run=False)
+        app.bridge.orders.add(plan_request(made.backend, Request(100, Node(1))), run=False)
         await until(pilot, lambda: line_with(app, "held"))
         monkeypatch.setattr(made.backend, "move_pages", broken)
         await press(pilot, "full_stop")
@@ -72,7 +72,7 @@ async def test_a_higher_priority_has_its_turn_first() -> None:
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: line_with(app, " db "))
         for pid in (100, 200):
-            app.bridge.add(
+            app.bridge.orders.add(
                 plan_request(made.backend, Request(pid, Node(1 if pid == 100 else 0), batch_pages=64)), run=False
             )
         await until(pilot, lambda: line_with(app, "2 held"))

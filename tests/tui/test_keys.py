@@ -47,9 +47,9 @@ async def test_every_default_key_fires(monkeypatch: pytest.MonkeyPatch) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         screen = main(app)
         await until(pilot, lambda: line_with(app, "exact") and line_with(app, "7f0000000000"))
-        first = app.bridge.add(plan_request(made.backend, Request(100, Node(1))), run=False)
-        app.bridge.step(first)
-        app.bridge.add(plan_request(made.backend, Request(100, Node(1))), run=False)
+        first = app.bridge.orders.add(plan_request(made.backend, Request(100, Node(1))), run=False)
+        app.bridge.orders.step(first)
+        app.bridge.orders.add(plan_request(made.backend, Request(100, Node(1))), run=False)
         await until(pilot, lambda: line_with(app, "2 held"))
         await until(pilot, lambda: "25%" in line_with(app, " 1 db 100"))
         screen.page_map.zoom(1)
@@ -97,7 +97,7 @@ async def test_every_default_key_of_a_dialog_fires(
     app = NumamigApp(made.backend, speed=1000.0)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: line_with(app, " db "))
-        app.bridge.step(app.bridge.add(plan_request(made.backend, Request(100, Node(1))), run=False))
+        app.bridge.orders.step(app.bridge.orders.add(plan_request(made.backend, Request(100, Node(1))), run=False))
         await until(pilot, lambda: line_with(app, "moved 512"))
         await press(pilot, key)
         await until(pilot, lambda: isinstance(app.screen, dialog))

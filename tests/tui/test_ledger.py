@@ -26,7 +26,7 @@ async def test_why_pages_stayed_and_what_would_help(size: tuple[int, int]) -> No
         await until(pilot, lambda: line_with(app, " db "))
         await press(pilot, "L")
         assert app.screen is main(app)  # there is no job yet
-        number = app.bridge.add(plan_request(made.backend, Request(100, Node(2))), run=False)
+        number = app.bridge.orders.add(plan_request(made.backend, Request(100, Node(2))), run=False)
         await until(pilot, lambda: line_with(app, "held"))
         await press(pilot, "full_stop")
         await until(pilot, lambda: line_with(app, "moved 512"))

@@ -76,7 +76,7 @@ async def test_the_stay_lens_shows_what_a_job_left_behind_and_why(made: World) -
     async with app.run_test(size=WIDE) as pilot:
         await until(pilot, lambda: line_with(app, "exact"))
         request = Request(100, Node(2), retry=Retry(RetryMode.NEVER))
-        app.bridge.add(plan_request(made.backend, request), run=True)
+        app.bridge.orders.add(plan_request(made.backend, request), run=True)
         await until(pilot, lambda: app.bridge.jobs() and app.bridge.jobs()[0].state.ended)
         await press(pilot, "tab", "tab", "O", "O")
         await until(pilot, lambda: line_with(app, "left by job 1"))
@@ -145,7 +145,7 @@ async def test_pages_flash_as_they_move_and_not_where_motion_is_off(monkeypatch:
         async with app.run_test(size=WIDE) as pilot:
             await until(pilot, lambda: line_with(app, "exact"))  # noqa: B023
             await press(pilot, "tab", "tab", "o")
-            app.bridge.step(app.bridge.add(plan_request(made.backend, Request(100, Node(2))), run=False))
+            app.bridge.orders.step(app.bridge.orders.add(plan_request(made.backend, Request(100, Node(2))), run=False))
 
             def seen() -> bool:
                 strip = main(app).page_map.render_line(1)  # noqa: B023
@@ -174,5 +174,7 @@ async def test_only_rows_that_look_different_are_drawn_again() -> None:
         await press(pilot, "j")
         await until(pilot, lambda: row_of(app, "+1M").startswith("◆") and row_of(app, "heap").startswith("0"))
         assert [a is b for a, b in zip(before, strips(), strict=True)] == [False, False, *[True] * 10]
-        app.bridge.step(app.bridge.add(plan_request(app.bridge.backend, Request(100, Node(2))), run=False))
+        app.bridge.orders.step(
+            app.bridge.orders.add(plan_request(app.bridge.backend, Request(100, Node(2))), run=False)
+        )
         await until(pilot, lambda: row_of(app, "heap").startswith("2"))

@@ -187,7 +187,7 @@ async def test_the_map_follows_the_front_of_a_job() -> None:
     app = console(made)
     async with app.run_test(size=WIDE) as pilot:
         await at_map(pilot, anon=True)
-        app.bridge.add(plan_request(made.backend, Request(100, Node(2), batch_pages=256)), run=False)
+        app.bridge.orders.add(plan_request(made.backend, Request(100, Node(2), batch_pages=256)), run=False)
         await until(pilot, lambda: line_with(app, "F follow"))
         await press(pilot, "F")
         await until(pilot, lambda: line_with(app, "following job 1") and line_with(app, f"◆ {HEAP:x}"))

@@ -11,12 +11,12 @@ from numamig.text import plain
 from numamig.units import format_count, parse_duration, parse_rate
 from tui.plans.fields import BUDGETS, beside
 from tui.widgets.jobwords import flush_pages
+from tui.words.fitting import fit
 from tui.words.present import (
     clock_text,
     command_line,
     duration_text,
     estimated_share,
-    fit,
     region_label,
     remote_text,
     size_text,

@@ -65,7 +65,7 @@ def running(speed: float | None, request: Request) -> tuple[Bridge, int]:
     made = world()
     bridge = Bridge(made.backend, speed=speed)
     bridge.start()
-    return bridge, bridge.add(plan_request(made.backend, request), run=True)
+    return bridge, bridge.orders.add(plan_request(made.backend, request), run=True)
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_a_slow_step_or_gap_keeps_nobody_waiting(request_: Request) -> None:
         began = time.monotonic()
         assert bridge.backend.clock.now_ns() > 0
         bridge.backend.node_counters()
-        bridge.hold(number)
+        bridge.orders.hold(number)
         wait_for(lambda: bridge.jobs()[0].state is JobState.HELD)
-        bridge.step(number)
+        bridge.orders.step(number)
         wait_for(lambda: bridge.jobs()[0].steps == 2)
-        bridge.cancel(number)
+        bridge.orders.cancel(number)
         wait_for(lambda: bridge.jobs()[0].state is JobState.CANCELLED)
         assert time.monotonic() - began < 1
     finally:

@@ -36,7 +36,7 @@ def looked(app: NumamigApp) -> bool:
 
 
 def add(app: NumamigApp, made: World, request: Request, *, run: bool = False) -> int:
-    return app.bridge.add(plan_request(app.bridge.backend, request), run=run)
+    return app.bridge.orders.add(plan_request(app.bridge.backend, request), run=run)
 
 
 @pytest.mark.parametrize("size", [WIDE, SMALL])
@@ -291,7 +291,7 @@ async def test_what_stopped_a_job_and_what_helps_is_said() -> None:
         free = made.backend.node_counters().free_bytes[2] // 4096
         made.backend.machine.place(hog, 0, np.full(free - 64, 2, np.uint8))
         made.backend.machine.add(SimProcess(900, "hog", regions=[SimRegion(ANON, hog)]))
-        app.bridge.run(number)
+        app.bridge.orders.run(number)
         await until(pilot, lambda: line_with(app, "▲ node 2 is down to its reserve: free memory there"))
         assert "node 2 is down to its reserve" in line_with(app, " 1 db")
 

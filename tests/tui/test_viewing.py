@@ -27,7 +27,7 @@ async def command(pilot: Pilot[int], app: NumamigApp, typed: str, said: str) -> 
 
 
 def held_job(app: NumamigApp, made: World, batch_pages: int = 512) -> int:
-    return app.bridge.add(plan_request(made.backend, Request(100, Node(1), batch_pages=batch_pages)), run=False)
+    return app.bridge.orders.add(plan_request(made.backend, Request(100, Node(1), batch_pages=batch_pages)), run=False)
 
 
 async def test_a_frozen_picture_stays_while_jobs_go_on() -> None:
@@ -39,7 +39,7 @@ async def test_a_frozen_picture_stays_while_jobs_go_on() -> None:
         await until(pilot, lambda: " FROZEN " in screen_lines(app)[0] and line_with(app, "z go on"))
         before = screen_lines(app)[5:25]
         number = held_job(app, made)
-        app.bridge.run(number)
+        app.bridge.orders.run(number)
         await until(pilot, lambda: line_with(app, "= 2,048 chosen"))
         seen = app.bridge.looker.census
         await until(pilot, lambda: app.bridge.looker.census is not seen)
@@ -111,7 +111,7 @@ async def test_read_only_moves_nothing_and_says_why() -> None:
         await command(pilot, app, "read-only off", "whether memory can")
         await until(pilot, lambda: line_with(app, "was started with --read-only"))
         await press(pilot, "escape")
-        assert app.bridge.read_only
+        assert app.bridge.orders.read_only
         await command(pilot, app, "read-only off", "whether memory can")
         await until(pilot, lambda: line_with(app, "was started with --read-only"))
         await press(pilot, "y")
@@ -124,7 +124,7 @@ async def test_read_only_while_a_job_runs_can_only_pause_or_end_it() -> None:
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: line_with(app, "exact"))
         number = held_job(app, made, batch_pages=16)
-        app.bridge.run(number)
+        app.bridge.orders.run(number)
         await until(pilot, lambda: line_with(app, "p pause"))
         await command(pilot, app, "read-only on", "whether memory can")
         await until(pilot, lambda: "READ-ONLY" in screen_lines(app)[0] and line_with(app, "p pause"))
@@ -153,7 +153,7 @@ async def test_screenshots_and_reports_are_kept(tmp_path: Path) -> None:
     app = NumamigApp(made.backend, speed=1000.0, screenshots=tmp_path / "shots")
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: line_with(app, "exact"))
-        app.bridge.step(held_job(app, made))
+        app.bridge.orders.step(held_job(app, made))
         await until(pilot, lambda: line_with(app, "moved 512"))
         await command(pilot, app, "screenshot", "an SVG of")
         await until(pilot, lambda: line_with(app, "screenshot:"))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar, TypeVar
 
-from rich.console import RenderableType
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.renderables.background_screen import BackgroundScreen
+from textual.geometry import Region
 from textual.screen import ModalScreen
+from textual.strip import Strip
 
-from tui.dialogs.shade import Shade
+from tui.dialogs.shade import shaded_lines
 from tui.style.look import Look, Spans
 from tui.widgets.pane import Lines
 
@@ -55,10 +55,10 @@ class Dialog(ModalScreen[Result]):
             frame.border_title = self._title
             yield self.box
 
-    def render(self) -> RenderableType:
+    def render_lines(self, crop: Region) -> list[Strip]:
         """The screen below, shaded."""
-        below = super().render()
-        return Shade(below.screen, below.color) if isinstance(below, BackgroundScreen) else below
+        shaded = shaded_lines(self, crop)
+        return super().render_lines(crop) if shaded is None else shaded
 
     def action_dialog_help(self) -> None:
         from tui.dialogs.help import Help, keys_of  # help is a dialog itself

@@ -17,7 +17,7 @@ from tui.actions.action import MAP, MOST_NODES, PROCESSES, QUEUE, REGIONS, Actio
 from tui.actions.dialogs import DIALOGS
 from tui.dialogs.dialog import Dialog
 from tui.style.look import Look, Spans
-from tui.style.ramps import OUTCOME_GLYPHS
+from tui.style.outcomes import OUTCOME_GLYPHS
 
 __all__ = ["Help", "Lines", "glyph_lines", "keys_here", "keys_of"]
 

@@ -65,7 +65,7 @@ class ActingScreen(LookingScreen):
             plans, run = accepted
             for plan in plans:
                 command = command_line(plan.request, simulated=self.simulated)
-                self.bridge.bring(partial(self._add, partial(self.bridge.add, plan, run=run), command, run=run))
+                self.bridge.bring(partial(self._add, partial(self.bridge.orders.add, plan, run=run), command, run=run))
 
     def action_drain(self) -> None:
         seen = self.bridge.looker.nodes
@@ -80,7 +80,9 @@ class ActingScreen(LookingScreen):
             node, plans = drained
             command = drain_command(node, shared=any(plan.request.shared for plan in plans), simulated=self.simulated)
             for plan in plans:
-                self.bridge.bring(partial(self._add, partial(self.bridge.add, plan, run=True), command, run=True))
+                self.bridge.bring(
+                    partial(self._add, partial(self.bridge.orders.add, plan, run=True), command, run=True)
+                )
 
     def action_undo(self) -> None:
         job = self.queue.undoable
@@ -161,7 +163,7 @@ class ActingScreen(LookingScreen):
         job, goes_on = chosen
         if goes_on:
             command = resume_command(job.number, simulated=self.simulated)
-            add = partial(self.bridge.add_resume, job.number, run=False)
+            add = partial(self.bridge.orders.add_resume, job.number, run=False)
             self.bridge.bring(partial(self._add, add, command, run=False))
         else:
             dialog = UndoDialog(self.look, self.bridge, job.number, (job.name, job.pid))
@@ -170,7 +172,9 @@ class ActingScreen(LookingScreen):
     def _undone(self, number: int, run: bool | None) -> None:
         if run is not None:
             command = undo_command(number, simulated=self.simulated)
-            self.bridge.bring(partial(self._add, partial(self.bridge.add_undo, number, run=run), command, run=run))
+            self.bridge.bring(
+                partial(self._add, partial(self.bridge.orders.add_undo, number, run=run), command, run=run)
+            )
 
     @staticmethod
     def _add(add: Callable[[], int], command: str, *, run: bool) -> Said:
@@ -189,28 +193,28 @@ class ActingScreen(LookingScreen):
         if now is None or now == before:
             return
         if now.pace != before.pace:
-            self.bridge.steer(partial(self.bridge.set_pace, number, now.pace))
+            self.bridge.steer(partial(self.bridge.orders.set_pace, number, now.pace))
         if now.batch_pages != before.batch_pages:
-            self.bridge.steer(partial(self.bridge.set_batch, number, now.batch_pages))
+            self.bridge.steer(partial(self.bridge.orders.set_batch, number, now.batch_pages))
         if now.to != before.to:
             self.bridge.bring(partial(self._retarget, number, now.to))
 
     def _retarget(self, number: int, to: Destination) -> Said:
-        self.bridge.retarget(number, to)
+        self.bridge.orders.retarget(number, to)
         return Said(f"the rest of job {number} goes {to.words}")
 
     def action_step(self) -> None:
-        self._steer(self.bridge.step)
+        self._steer(self.bridge.orders.step)
 
     def action_run_pause(self) -> None:
         def run_or_hold(number: int) -> Said:
-            return Said(f"job {number} {'runs' if self.bridge.run_or_hold(number) else 'paused'}")
+            return Said(f"job {number} {'runs' if self.bridge.orders.run_or_hold(number) else 'paused'}")
 
         self._steer(run_or_hold)
 
     def action_cancel(self) -> None:
         def cancel(number: int) -> Said | None:
-            self.bridge.cancel(number)
+            self.bridge.orders.cancel(number)
             jobs = self.bridge.jobs()
             in_kernel_s = self.bridge.steps(jobs).in_kernel_s.get(number, 0.0)
             return Said(f"job {number} cancels when its call returns") if in_kernel_s >= SLOW_S else None
@@ -218,16 +222,16 @@ class ActingScreen(LookingScreen):
         self._steer(cancel)
 
     def action_order(self, places: int) -> None:
-        self._steer(lambda number: self.bridge.shift(number, places))
+        self._steer(lambda number: self.bridge.orders.shift(number, places))
 
     def action_priority(self, way: int) -> None:
-        self._steer(lambda number: Said(f"job {number} has priority {self.bridge.prioritise(number, way)}"))
+        self._steer(lambda number: Said(f"job {number} has priority {self.bridge.orders.prioritise(number, way)}"))
 
     def action_batch(self, way: int) -> None:
         def set_batch(number: int) -> None:
             pages = self._now(number).batch_pages
             wanted = pages * 2 if way > 0 else pages // 2
-            self.bridge.set_batch(number, max(BATCHES[0], min(BATCHES[-1], wanted)))
+            self.bridge.orders.set_batch(number, max(BATCHES[0], min(BATCHES[-1], wanted)))
 
         self._steer(set_batch)
 
@@ -236,7 +240,7 @@ class ActingScreen(LookingScreen):
             job = self._now(number)
             pace = self.bridge.steps((job,)).pace(job)
             budget_ns = beside(BUDGETS, pace.budget_ns, way)
-            self.bridge.set_pace(number, pace._replace(budget_ns=budget_ns))
+            self.bridge.orders.set_pace(number, pace._replace(budget_ns=budget_ns))
             return Said(f"job {number} budget {budget_text(budget_ns)}")
 
         self._steer(set_budget)

@@ -59,10 +59,10 @@ class LookingScreen(ArrangedScreen):
 
     def on_screen_suspend(self) -> None:
         """Below a dialog no key of this screen does anything: none is named."""
-        self.hints.visible = False
+        self.hints.say_nothing(True)
 
     def on_screen_resume(self) -> None:
-        self.hints.visible = True
+        self.hints.say_nothing(False)
 
     @on(Acted)
     def _acted(self) -> None:
@@ -75,7 +75,9 @@ class LookingScreen(ArrangedScreen):
         bridge, looker = self.bridge, self.held or self.bridge.looker
         now_s, jobs = bridge.now_s(), bridge.jobs()
         at_rest = not any(job.state is JobState.RUNNING for job in jobs)
-        states = ("FROZEN",) * bool(self.held) + ("READ-ONLY",) * bridge.read_only
+        if not at_rest:
+            bridge.courtesy.ask(key=False)
+        states = ("FROZEN",) * bool(self.held) + ("READ-ONLY",) * bridge.orders.read_only
         trouble = self._show_troubles(now_s)
         self.title_bar.show(bridge.backend.clock.now_ns(), bridge.speed, trouble, states, at_rest=at_rest)
         first = self.nodes.seen is None and looker.nodes is not None
@@ -156,8 +158,8 @@ class LookingScreen(ArrangedScreen):
             self._seen_regions = (looker.regions, selected)
             self.regions.show(selected, looker.regions)
         self.page_map.show(selected, looker.regions, (looker.map, looker.overview), now_s)
-        self.page_map.show_lens(looker.flags, self.bridge.heat)
-        self.bridge.watch(selected.identity if selected is not None else None, tuple(self.processes.shown))
+        self.page_map.show_lens(looker.flags, self.bridge.watcher.heat)
+        self.bridge.watcher.watch(selected.identity if selected is not None else None, tuple(self.processes.shown))
 
     def _show_workings(self) -> None:
         seen, selected = (self.held or self.bridge.looker).nodes, self.processes.selected
@@ -199,7 +201,7 @@ class LookingScreen(ArrangedScreen):
             ranging=self.page_map.window.range is not None,
             only=self.page_map.only != Only(),
             front=self.page_map.front is not None,
-            read_only=self.bridge.read_only,
+            read_only=self.bridge.orders.read_only,
             frozen=self.held is not None,
             big=self.big,
         )
@@ -217,7 +219,7 @@ class LookingScreen(ArrangedScreen):
 
     @on(PageMap.ViewChanged)
     def _view_changed(self, event: PageMap.ViewChanged) -> None:
-        self.bridge.watch_map(event.grid, event.overview)
+        self.bridge.watcher.watch_map(event.grid, event.overview)
 
     @on(Tabs.Chosen)
     def _tab_chosen(self, event: Tabs.Chosen) -> None:

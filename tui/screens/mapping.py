@@ -48,7 +48,7 @@ class MappingScreen(ActingScreen):
 
     def action_lens(self, way: int) -> None:
         self.page_map.look_through(self.page_map.lens.after(way))
-        self.bridge.watch_lens(self.page_map.lens)
+        self.bridge.watcher.watch_lens(self.page_map.lens)
         self.show_chosen()
 
     def action_spotlight(self, node: int) -> None:

@@ -57,7 +57,7 @@ class ViewingScreen(FindingScreen):
         if self.held is not None:
             self.narrate("the picture is held: z lets it go on")
             return
-        self.bridge.read_now()
+        self.bridge.watcher.read_now()
         self.narrate("everything is looked at anew")
 
     def narrate(self, note: str) -> None:
@@ -113,18 +113,18 @@ class ViewingScreen(FindingScreen):
 
     def action_read_only(self) -> None:
         """Off only after a question where it was asked for at the start."""
-        if self.bridge.read_only and self.bridge.read_only_asked:
+        if self.bridge.orders.read_only and self.bridge.read_only_asked:
             sentence = "This console was started with --read-only: keys could move memory again."
             self.app.push_screen(Confirm(self.look, "read-only off", sentence, "turn it off"), self._writable)
         else:
-            self._set_read_only(not self.bridge.read_only)
+            self._set_read_only(not self.bridge.orders.read_only)
 
     def _writable(self, yes: bool | None) -> None:
         if yes:
             self._set_read_only(False)
 
     def _set_read_only(self, on: bool) -> None:
-        self.bridge.read_only = on
+        self.bridge.orders.read_only = on
         self.narrate("read-only: nothing can be moved from here" if on else "read-only is off")
         self.look_again()
 

@@ -16,7 +16,7 @@ from numamig.text import plain
 from tui.style.ramps import ASCII, HEAT_COLOURS, UNICODE, Glyphs, apportion, blend, contrast, digit
 from tui.style.terminal import Terminal
 from tui.style.themes import MONO, NODE_COLOURS_16, SHADES, offered
-from tui.words.present import fit
+from tui.words.fitting import fit
 
 __all__ = ["Look", "Span", "Spans", "width_of"]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from numamig.model.outcome import Outcome
-
 __all__ = [
     "ASCII",
     "DARK_INK",
@@ -144,18 +142,6 @@ ASCII = Glyphs(
     times="x",
 )
 
-OUTCOME_GLYPHS = {
-    Outcome.ALREADY_THERE: "=",
-    Outcome.BUSY: "B",
-    Outcome.SHARED: "S",
-    Outcome.ABSENT: "A",
-    Outcome.UNMAPPED: "U",
-    Outcome.HINTED: "H",
-    Outcome.NO_ROOM: "N",
-    Outcome.REFUSED: "R",
-    Outcome.GONE: "G",
-}
-"""Moved is drawn full, not tried as absent."""
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

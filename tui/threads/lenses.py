@@ -16,7 +16,7 @@ from numamig.model.process import Region, RegionKind
 from numamig.observe.bucketheat import BucketHeat
 from numamig.observe.flagshares import FlagShares
 from numamig.observe.pagemap import PageMap
-from tui.style.ramps import OUTCOME_GLYPHS
+from tui.style.outcomes import OUTCOME_GLYPHS
 
 __all__ = ["HEAT_STEPS", "LETTERS", "RARE", "Lens", "LensData", "heat_steps", "mark_words", "marks_of", "outcome_of"]
 

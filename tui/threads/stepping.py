@@ -18,6 +18,7 @@ from numamig.migrate.queue import JobQueue
 from numamig.migrate.run import gap_after
 from numamig.migrate.snapshot import JobSnapshot
 from numamig.model.events import BatchMoved
+from tui.threads.courtesy import Courtesy
 from tui.threads.snapshots import Steps
 
 __all__ = ["Stepper"]
@@ -52,7 +53,12 @@ class Stepper:
     """
 
     def __init__(
-        self, backend: Backend, queue: JobQueue, turn: AbstractContextManager[object], now_s: Callable[[], float]
+        self,
+        backend: Backend,
+        queue: JobQueue,
+        turn: AbstractContextManager[object],
+        now_s: Callable[[], float],
+        courtesy: Courtesy,
     ) -> None:
         self.problems: dict[int, str] = {}
         """Job → why it was held, where a step raised an error."""
@@ -62,6 +68,7 @@ class Stepper:
         self._turn = turn
         self._clock = backend.clock
         self._now_s = now_s
+        self._courtesy = courtesy
         self._virtual = backend.capabilities.virtual_time
         self._paced = self._clock if self._virtual and isinstance(self._clock, PacedClock) else None
         self._wake = threading.Condition()
@@ -171,6 +178,7 @@ class Stepper:
                     if not self._stopping:
                         self._wake.wait(wait_s)
                     continue
+            self._courtesy.give_way()
             gap_ns = self._step(number)
             if self._paced is not None and self._paced.speed is not None:
                 self._keep_pace(number, gap_ns, self._paced.speed, asked, paces)

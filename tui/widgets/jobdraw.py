@@ -6,7 +6,8 @@ from numamig.migrate.snapshot import JobSnapshot, JobState
 from numamig.model.outcome import Outcome
 from numamig.units import format_count, format_rate
 from tui.style.look import Look, Spans, width_of
-from tui.style.ramps import OUTCOME_GLYPHS, apportion, spark_rows
+from tui.style.outcomes import OUTCOME_GLYPHS
+from tui.style.ramps import apportion, spark_rows
 from tui.widgets.jobwords import call_p95_ns, job_stall_ns
 from tui.words.present import duration_text, outcome_texts, size_text, sources_of
 

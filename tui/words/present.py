@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from math import ceil
 
-from rich.cells import cell_len, set_cell_size
-
 from numamig.migrate.destination import Destination, Interleave, Node, NodeMap
 from numamig.migrate.order_mode import OrderMode
 from numamig.migrate.plan import Plan
@@ -25,7 +23,6 @@ __all__ = [
     "drain_command",
     "duration_text",
     "estimated_share",
-    "fit",
     "kind_label",
     "map_command",
     "outcome_texts",
@@ -41,22 +38,6 @@ __all__ = [
 ]
 
 _KINDS = {RegionKind.SHMEM: "shm", RegionKind.HUGETLB: "huge"}
-
-
-def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…", keep_end: bool = False) -> str:
-    """Exactly ``width`` cells of ``text``: padded, or cut with an ellipsis (at the front with ``keep_end``)."""
-    if width <= 0:
-        return ""
-    length = cell_len(text)
-    if length <= width:
-        pad = " " * (width - length)
-        return pad + text if right else text + pad
-    if keep_end:
-        tail = text
-        while cell_len(tail) > width - 1:
-            tail = tail[1:]
-        return fit(ellipsis + tail, width)
-    return set_cell_size(text, width - 1) + ellipsis
 
 
 def size_text(count: int, *, estimated: bool = False) -> str:
