@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from textual.app import App
 from textual.pilot import Pilot
 
 from numamig.backends.simulator.backend import SimulatorBackend
@@ -21,6 +22,7 @@ __all__ = ["ANON", "HEAP", "World", "line_with", "main", "press", "screen_lines"
 
 HEAP, ANON = 0x600000000000, 0x7F0000000000
 _DEADLINE_ROUNDS = 1000
+_LAYOUT_ROUNDS = 40
 
 
 class World:
@@ -79,12 +81,23 @@ def line_with(app: NumamigApp, text: str) -> str:
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
-    """Wait for a condition, or fail with the picture that was there instead."""
+    """Wait for a condition, or fail with the picture that was there instead.
+
+    A dialog that has new lines has its new height a moment later, and nobody sees it in between: nor do tests.
+    """
     for _ in range(_DEADLINE_ROUNDS):
         if condition():
+            await _laid_out(pilot.app)
             return
         await asyncio.sleep(0.02)
     raise AssertionError("never happened; the screen:\n" + "\n".join(screen_lines(pilot.app)))
+
+
+async def _laid_out(app: App[Any]) -> None:
+    for _ in range(_LAYOUT_ROUNDS):
+        await asyncio.sleep(0.005)
+        if not app.is_running or not any(each._layout_required for each in app.screen.walk_children(with_self=True)):
+            return
 
 
 async def press(pilot: Pilot[Any], *keys: str) -> None:
