@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import select
 import signal
 import socket
 import struct
@@ -98,6 +99,14 @@ def joined(tmp_path: Path) -> Iterator[Joined]:
     both.close()
 
 
+def read_until(terminal: int, words: bytes) -> bytes:
+    """What was written to a terminal: it is read in pieces."""
+    said = b""
+    while words not in said and select.select([terminal], [], [], 10.0)[0]:
+        said += os.read(terminal, 4096)
+    return said
+
+
 def test_what_is_typed_and_printed_goes_across(joined: Joined) -> None:
     assert not joined.raw()
     joined.until(b"ready True\r\n")
@@ -143,7 +152,7 @@ def test_a_machine_that_dies_leaves_the_terminal_as_it_was(joined: Joined) -> No
     joined.host.close(clean=False)
     assert not joined.raw()
     os.set_blocking(joined.user, True)
-    said = os.read(joined.user, 4096)
+    said = read_until(joined.user, b"\x1b[?25h")
     assert b"\x1b[?1049l" in said
     assert b"\x1b[?25h" in said
 
@@ -154,11 +163,7 @@ def test_how_long_it_has_been_booting_is_told_until_the_guest_speaks(tmp_path: P
     host = HostTerminal(tmp_path, end, end, lambda: next(times))
     for _ in range(4):
         host.relay(0)
-    expected = b"\r\x1b[Klab: 1 s\r\x1b[Klab: 2 s"
-    said = b""
-    while len(said) < len(expected):  # a terminal gives what it has by now
-        said += os.read(user, 4096)
-    assert said == expected
+    assert read_until(user, b"2 s") == b"\r\x1b[Klab: 1 s\r\x1b[Klab: 2 s"
     host.close(clean=False)
     os.close(user)
     os.close(end)
