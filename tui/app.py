@@ -22,6 +22,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from numamig.errors import NumamigError
 from tui.driver import KeyDriver
 from tui.screens.opening import OpeningScreen
 from tui.style.look import Look
@@ -109,6 +110,7 @@ class NumamigApp(ThemedApp):
         self._words, self._notice = words, notice
         self.bridge: Bridge
         self._opens = machine if callable(machine) else None
+        self.use_command_palette = self._opens is None  # what it lists is there with the machine
         if not callable(machine):
             self._connect(machine)
         if theme is not None and self.look.theme != theme:
@@ -149,7 +151,13 @@ class NumamigApp(ThemedApp):
             self.exit()
             return
         self._notice = self._notice or came.notice
-        self._connect(came.backend)
+        try:
+            self._connect(came.backend)
+        except NumamigError as error:  # the journal, say: as when the machine cannot be opened
+            self.failure = error
+            self.exit()
+            return
+        self.use_command_palette = True
         self.pop_screen()
         self._enter()
 

@@ -74,6 +74,32 @@ async def test_a_machine_that_cannot_be_opened_is_left_with_the_reason() -> None
     assert isinstance(app.failure, RefusedError)
 
 
+async def test_no_other_key_does_anything_before_there_is_a_machine(slow: Slow) -> None:
+    app = NumamigApp(slow)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, slow.asked.is_set)
+        await press(pilot, "ctrl+p", "question_mark", "m", "f1", "slash")
+        assert screen_lines(app)[0] == " numamig  opening a machine"
+        slow.told.set()
+        await until(pilot, lambda: line_with(app, " db "))
+        await press(pilot, "ctrl+p", *"theme")
+        await until(pilot, lambda: line_with(app, "strangers glow on dark"))
+
+
+async def test_a_journal_that_cannot_be_opened_is_told_of_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, slow: Slow
+) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise RefusedError("the journal cannot be opened")
+
+    monkeypatch.setattr("tui.threads.bridge.JobQueue", refuses)
+    slow.told.set()
+    app = NumamigApp(slow)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: not app.is_running)
+    assert isinstance(app.failure, RefusedError)
+
+
 def test_the_first_picture_waits_for_nothing_of_the_engine() -> None:
     script = (
         "import sys, tui.app, numamig.cli.console;"
